@@ -1,0 +1,1 @@
+"""The gateway: holds client connections, turns frames into commands and events into frames. Owns no data."""

@@ -1,0 +1,1 @@
+"""The media service: will own uploaded bytes. Today it starts, reports ready and owns nothing."""

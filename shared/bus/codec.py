@@ -1,0 +1,103 @@
+"""Envelopes to bytes and back. The only place that writes or reads the JSON of a batch."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ErrorView
+
+JSON = dict[str, Any]
+
+
+class Malformed(Exception):  # noqa: N818 - a state of a body, said as such
+    """A body that is no batch of envelopes; the message says why."""
+
+
+def encode_actor(actor: Actor) -> orjson.Fragment:
+    """An actor's JSON, made once per connection and spliced into every envelope."""
+    return orjson.Fragment(actor.model_dump_json(exclude_defaults=True).encode())
+
+
+def encode_request(
+    *, id: str, source: str, type: str, subject: str | None, actor: orjson.Fragment, tenant: str, body: JSON,
+    replyto: str, traceparent: str,
+) -> bytes:  # fmt: skip
+    """A command or query (shared.contracts.envelope.RequestEnvelope)."""
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": id,
+            "source": source,
+            "type": type,
+            "subject": subject,
+            "tenant": tenant,
+            "replyto": replyto,
+            "traceparent": traceparent,
+            "data": {"actor": actor, "body": body},
+        }
+    )
+
+
+def encode_event(
+    *, id: str, source: str, type: str, subject: str, tenant: str, time: datetime, data: bytes,
+    traceparent: str | None = None, seq: int | None = None, rev: int | None = None,
+) -> bytes:  # fmt: skip
+    """An event (shared.contracts.envelope.EventEnvelope); `data` is its contract's JSON."""
+    envelope: JSON = {
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": type,
+        "subject": subject,
+        "time": time,
+        "tenant": tenant,
+    }
+    if traceparent is not None:
+        envelope["traceparent"] = traceparent
+    if rev is not None:
+        envelope["roomseq"] = seq
+        envelope["roomrev"] = rev
+    envelope["data"] = orjson.Fragment(data)
+    return orjson.dumps(envelope)
+
+
+def encode_reply(request_id: str, source: str, result: bytes) -> bytes:
+    """A successful answer; `result` is its view's JSON."""
+    return _reply(request_id, source, {"ok": orjson.Fragment(result)})
+
+
+def encode_refusal(request_id: str, source: str, error: ErrorView) -> bytes:
+    """An error as the answer."""
+    return _reply(request_id, source, {"error": orjson.Fragment(error.model_dump_json())})
+
+
+def _reply(request_id: str, source: str, data: JSON) -> bytes:
+    return orjson.dumps({"specversion": "1.0", "id": request_id, "source": source, "type": "reply", "data": data})
+
+
+def join_batch(items: list[bytes]) -> bytes:
+    """One AMQP body from encoded envelopes (CloudEvents JSON batch format)."""
+    return b"[" + b",".join(items) + b"]"
+
+
+def split_batch(body: bytes) -> list[JSON]:
+    """The envelopes of a body, unread.
+
+    Raises:
+        Malformed: where it is not a JSON array of objects.
+    """
+    try:
+        batch = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"the body is not JSON: {error}") from error
+    if not isinstance(batch, list):
+        raise Malformed(f"the body is a JSON {type(batch).__name__}, not a batch (an array of envelopes)")
+    return batch
+
+
+def unique_id() -> str:
+    """An id for what has none of its own."""
+    return uuid.uuid4().hex

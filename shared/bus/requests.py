@@ -1,0 +1,215 @@
+"""Request and reply: `Requests` asks and keeps what is unanswered, `Responder` answers.
+
+One process has one queue of replies. Every request has a deadline and the table of unanswered ones is bounded, so a
+service that is away costs its callers an error, never memory.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import ValidationError
+
+from shared import metrics
+from shared.bus.codec import JSON, Malformed, encode_refusal, encode_reply, encode_request, split_batch
+from shared.bus.consumer import Consumer
+from shared.bus.publisher import Publisher
+from shared.bus.topology import COMMANDS, QUERIES, REPLIES, command_key, replies_queue
+from shared.contracts.base import Command, Query, View
+from shared.contracts.errors import ChatError, ErrorCode, ErrorView
+from shared.logging import get_logger
+from shared.tracing import new_traceparent
+
+log = get_logger(__name__)
+
+SWEEP = 0.25
+"""Seconds between looks for requests whose deadline has passed."""
+
+Answered = Callable[[JSON | None, ChatError | None], None]
+"""Called once with the result or the error of a request."""
+
+_unanswered = metrics.gauge("requests_unanswered", "Commands and queries waiting for their reply")
+_timeouts = metrics.counter("requests_timeout", "Commands and queries whose reply did not come in time")
+
+
+class _Pending(NamedTuple):
+    deadline: float
+    answered: Answered
+
+
+class Requests:
+    """Sends commands and queries to their owners and hands the replies back.
+
+    Args:
+        name: of this process; its reply queue bears it.
+        timeout: seconds until a request is answered with `timeout`.
+        max_pending: unanswered requests; past it `send` raises `overloaded`.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        publisher: Publisher,
+        *,
+        name: str,
+        shards: int,
+        timeout: float,
+        max_pending: int,
+    ) -> None:
+        self._consumer = consumer
+        self._publisher = publisher
+        self._name = name
+        self._source = f"/{name}"
+        self._shards = shards
+        self._timeout = timeout
+        self._max_pending = max_pending
+        self._pending: dict[str, _Pending] = {}
+        self._numbers = itertools.count(1)
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Begin to listen for replies."""
+        await self._consumer.add(replies_queue(self._name))
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests wait for their reply."""
+        return len(self._pending)
+
+    def send(
+        self, request: Command | Query, actor: orjson.Fragment, tenant: str, answered: Answered,
+        *, traceparent: str | None = None, body: JSON | None = None,
+    ) -> None:  # fmt: skip
+        """Send a request; `answered` is called once, later.
+
+        Args:
+            body: the request's JSON object, where the caller has it at hand already.
+
+        Raises:
+            ChatError: `overloaded` at once, where too many requests are unanswered.
+        """
+        if len(self._pending) >= self._max_pending:
+            raise ChatError(ErrorCode.OVERLOADED, "Too many unanswered requests; try later.", retry_after=1.0)
+        number = f"{self._name}.{next(self._numbers)}"
+        subject = getattr(request, "room_id", None) or getattr(request, "message_id", None)
+        envelope = encode_request(
+            id=number,
+            source=self._source,
+            type=request.TYPE,
+            subject=subject,
+            actor=actor,
+            tenant=tenant,
+            body=body if body is not None else request.model_dump(mode="json", exclude_none=True),
+            replyto=self._name,
+            traceparent=traceparent or new_traceparent(),
+        )
+        if isinstance(request, Command):
+            exchange, key = COMMANDS, command_key(request.OWNER, request.room, request.message, self._shards)
+        else:
+            exchange, key = QUERIES, str(request.OWNER)
+
+        def settled(error: ChatError | None) -> None:
+            if error is not None:
+                self._answer(number, None, error)
+
+        self._publisher.submit(exchange, key, envelope, settled)
+        self._pending[number] = _Pending(self._loop.time() + self._timeout, answered)
+
+    async def ask(
+        self, request: Command | Query, actor: orjson.Fragment, tenant: str, *, traceparent: str | None = None
+    ) -> JSON:
+        """Send a request and wait for its result.
+
+        Raises:
+            ChatError: the owner's refusal, or `timeout`, `unavailable`, `overloaded`.
+        """
+        future: asyncio.Future[JSON] = self._loop.create_future()
+
+        def answered(result: JSON | None, error: ChatError | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result or {})
+
+        self.send(request, actor, tenant, answered, traceparent=traceparent)
+        return await future
+
+    async def run(self, after_batch: Callable[[], None]) -> None:
+        """Hand replies to their askers, and call `after_batch` when all that had arrived are handed over."""
+        while True:
+            deliveries = await self._consumer.take(64)
+            for delivery in deliveries:
+                self._receive(delivery.body)
+            after_batch()
+            await self._consumer.settle(deliveries)
+            _unanswered.set(len(self._pending))
+
+    async def sweep(self) -> None:
+        """Answer `timeout` where the deadline has passed. All requests wait equally long, so the oldest is first."""
+        while True:
+            await asyncio.sleep(SWEEP)
+            now = self._loop.time()
+            for number in self._expired(now):
+                _timeouts.inc()
+                error = ChatError(
+                    ErrorCode.TIMEOUT,
+                    "No answer in time. The command may still take effect: retry with the same client_id.",
+                    retry_after=1.0,
+                )
+                self._answer(number, None, error)
+
+    def _expired(self, now: float) -> list[str]:
+        late = itertools.takewhile(lambda item: item[1].deadline <= now, self._pending.items())
+        return [number for number, _ in late]
+
+    def _receive(self, body: bytes) -> None:
+        try:
+            for reply in split_batch(body):
+                data = reply["data"]
+                if "ok" in data:
+                    self._answer(reply["id"], data["ok"], None)
+                else:
+                    self._answer(reply["id"], None, ChatError.from_view(ErrorView.model_validate(data["error"])))
+        except (Malformed, KeyError, TypeError, ValidationError) as error:
+            log.error("malformed reply dropped", error=str(error)[:500])
+
+    def _answer(self, number: str, result: JSON | None, error: ChatError | None) -> None:
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.answered(result, error)
+
+
+class Responder:
+    """Answers requests in the name of a service."""
+
+    def __init__(self, publisher: Publisher, name: str) -> None:
+        self._publisher = publisher
+        self._source = f"/{name}"
+
+    def answer(self, replyto: str | None, request_id: str, outcome: View | ChatError) -> None:
+        """Send the result or the error. Where nobody listens any more, or replies back up, the asker times out."""
+        if replyto is None:
+            return
+        if isinstance(outcome, ChatError):
+            body = encode_refusal(request_id, self._source, outcome.view())
+        else:
+            body = encode_reply(request_id, self._source, outcome.__pydantic_serializer__.to_json(outcome))
+        try:
+            self._publisher.submit(REPLIES, replyto, body)
+        except ChatError as error:
+            log.warning("reply dropped", replyto=replyto, error=error.message)
+
+
+def refusal_of(error: Exception, correlation: Any) -> ChatError:
+    """The error a caller may see for an unexpected exception: nothing of its inside but an id to look up in the logs."""
+    if isinstance(error, ChatError):
+        return error
+    log.error("unexpected error", correlation=correlation, exc_info=error)
+    return ChatError(
+        ErrorCode.INTERNAL, "Something went wrong here; the id in the details finds it in the logs.",
+        details={"correlation_id": str(correlation)},
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Every exchange, queue and binding, in one table. Pure: shared.bus.link declares what stands here.
+
+Works on RabbitMQ 3.10 to 4.x: quorum queues for what must survive, classic non-mirrored exclusive queues for what a
+process can do without when it dies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.ids import shard_of_message, shard_of_room
+
+COMMANDS = "chat.commands"
+QUERIES = "chat.queries"
+EVENTS = "chat.events"
+REPLIES = "chat.replies"
+INTEGRATION = "chat.integration"
+DEAD = "chat.dead"
+
+DELIVERY_LIMIT = 20
+"""Hand-overs return unhandled commands and count as deliveries, so the limit is generous (see services.messages.shards)."""
+
+COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
+EVENT_BACKLOG = 20_000
+QUERY_BACKLOG = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange: all are durable."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A routing key of an exchange that fills a queue."""
+
+    exchange: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue with its bindings. `exclusive` ones live as long as the connection that declares them."""
+
+    name: str
+    bindings: tuple[Binding, ...] = ()
+    durable: bool = True
+    exclusive: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+EXCHANGES = (
+    Exchange(COMMANDS, "direct"),
+    Exchange(QUERIES, "direct"),
+    Exchange(EVENTS, "topic"),
+    Exchange(REPLIES, "direct"),
+    Exchange(INTEGRATION, "topic"),
+    Exchange(DEAD, "topic"),
+)
+
+
+def message_key(shard: int) -> str:
+    """Routing key of message commands and events of a shard."""
+    return f"messages.{shard}"
+
+
+def event_key(topic: str, room_id: str, shards: int) -> str:
+    """Routing key of an event about a room: its topic and the room's shard."""
+    return f"{topic}.{shard_of_room(room_id, shards)}"
+
+
+def command_key(owner: str, room_id: str | None, message_id: str | None, shards: int) -> str:
+    """Routing key of a command: the owner's queue, or for messages the shard of the room or message it is about."""
+    if owner != "messages":
+        return owner
+    if room_id is not None:
+        return message_key(shard_of_room(room_id, shards))
+    if message_id is not None:
+        return message_key(shard_of_message(message_id, shards))
+    raise ValueError("a message command names neither room nor message")
+
+
+def _commands(key: str, *, single: bool) -> Queue:
+    arguments: dict[str, Any] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD,
+        "x-max-length-bytes": COMMAND_BACKLOG_BYTES,
+        "x-overflow": "reject-publish",
+    }
+    if single:
+        arguments["x-single-active-consumer"] = True
+    return Queue(f"commands.{key}", (Binding(COMMANDS, key),), arguments=arguments)
+
+
+def _queries(owner: str) -> Queue:
+    arguments = {"x-max-length": QUERY_BACKLOG, "x-overflow": "reject-publish"}
+    return Queue(f"queries.{owner}", (Binding(QUERIES, owner),), arguments=arguments)
+
+
+def durable_queues(shards: int) -> tuple[Queue, ...]:
+    """The queues that exist whether or not anybody reads them."""
+    return (
+        *(_commands(message_key(shard), single=True) for shard in range(shards)),
+        _commands("rooms", single=False),
+        _commands("media", single=False),
+        *(_queries(owner) for owner in ("messages", "rooms", "media")),
+        Queue(
+            "events.messages",
+            (Binding(EVENTS, "room.#"),),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+            },
+        ),
+        Queue("dead", (Binding(DEAD, "#"),), arguments={"x-queue-type": "quorum"}),
+    )
+
+
+def events_queue(name: str, *patterns: str) -> Queue:
+    """A process's own queue of events: bounded, drops its oldest; what was dropped is healed by `rev`."""
+    return Queue(
+        f"events.{name}",
+        tuple(Binding(EVENTS, pattern) for pattern in patterns),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": EVENT_BACKLOG, "x-overflow": "drop-head"},
+    )
+
+
+def replies_queue(name: str) -> Queue:
+    """A process's own queue of replies to its commands and queries."""
+    return Queue(
+        f"replies.{name}",
+        (Binding(REPLIES, name),),
+        durable=False,
+        exclusive=True,
+        arguments={"x-max-length": EVENT_BACKLOG, "x-overflow": "drop-head"},
+    )

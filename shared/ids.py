@@ -1,0 +1,52 @@
+"""Deterministic identifiers and their shards. Pure: randomness and time arrive as arguments.
+
+Deterministic ids make retries harmless: the primary key is the dedupe (docs/adr/0002).
+"""
+
+import json
+from hashlib import blake2b
+from zlib import crc32
+
+BUCKETS = 256
+"""Rooms fall into this many buckets for good; shards are groups of buckets, so ids outlive a change of SHARDS."""
+
+
+def bucket_of(room_id: str) -> int:
+    """The bucket (0-255) of a room."""
+    return crc32(room_id.encode()) % BUCKETS
+
+
+def shard_of_room(room_id: str, shards: int) -> int:
+    """The shard (0 to shards - 1) whose single writer owns the room."""
+    return bucket_of(room_id) % shards
+
+
+def shard_of_message(message_id: str, shards: int) -> int:
+    """The shard of the message's room, read off the id's first byte."""
+    return int(message_id[:2], 16) % shards
+
+
+def message_id(room_id: str, sender_id: str, client_id: str) -> str:
+    """12 bytes in hex: the room's bucket, then a hash of who said what where."""
+    return f"{bucket_of(room_id):02x}{_digest(11, room_id, sender_id, client_id)}"
+
+
+def direct_room_id(tenant: str, one: str, other: str) -> str:
+    """The one room of a pair of users, whoever starts."""
+    return "d" + _digest(15, tenant, *sorted((one, other)))
+
+
+def group_room_id(tenant: str, creator: str, client_id: str) -> str:
+    """A group room's id: the same creation sent twice makes one room."""
+    return "g" + _digest(15, tenant, creator, client_id)
+
+
+def fingerprint(kind: str, content: str, metadata: object) -> str:
+    """A short hash of what was sent, to tell a retry from another body under the same client_id."""
+    return _digest(8, kind, content, "" if metadata is None else json.dumps(metadata, sort_keys=True))
+
+
+def _digest(size: int, *parts: str) -> str:
+    # Lengths go in with the parts, so that ("ab", "c") and ("a", "bc") differ.
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return blake2b(text.encode(), digest_size=size).hexdigest()

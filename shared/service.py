@@ -1,0 +1,139 @@
+"""What every process does the same way: settings, logs, signals, health, owned tasks, drain. Knows no service."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from shared import metrics
+from shared.logging import configure_logging, get_logger
+from shared.settings import Settings, SettingsError, load_settings
+
+log = get_logger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""A readiness check: returns when the link works, raises when it does not."""
+
+CHECK_TIMEOUT = 2.0
+
+
+class Tasks:
+    """The owner of background tasks: every one is awaited or cancelled, and none fails unseen."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run `work` in the background until it ends or `close` cancels it; an exception is logged."""
+        task = asyncio.create_task(work, name=name)  # noqa: TID251 - this is the one owner
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task failed", task=task.get_name(), exc_info=error)
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Service:
+    """One running process: its settings, its tasks, its health and its way down.
+
+    `stopping` is set by SIGTERM or SIGINT. `on_drain` callbacks run then, in order, within `drain_timeout` seconds.
+    """
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.tasks = Tasks()
+        self.stopping = asyncio.Event()
+        self.checks: dict[str, Check] = {}
+        self.on_drain: list[Callable[[], Awaitable[None]]] = []
+
+    async def serve_ops(self) -> None:
+        """Open the health and metrics port."""
+        app = web.Application()
+        self.add_ops_routes(app)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, self.settings.host, self.settings.ops_port).start()
+        self.on_drain.append(runner.cleanup)
+
+    def add_ops_routes(self, app: web.Application) -> None:
+        """Add /livez, /readyz and /metrics to an application."""
+        app.router.add_get("/livez", self._live)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        results = dict(
+            zip(
+                self.checks,
+                await asyncio.gather(*(_outcome(check) for check in self.checks.values())),
+                strict=True,
+            )
+        )
+        if self.stopping.is_set():
+            results["drain"] = "stopping"
+        ready = all(result == "ok" for result in results.values())
+        return web.json_response(
+            {"status": "ready" if ready else "not ready", "checks": results}, status=200 if ready else 503
+        )
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def until_stopped(self) -> None:
+        """Wait for a signal, then drain and end every task."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        log.info("started", service=self.name)
+        await self.stopping.wait()
+        log.info("draining")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                for step in self.on_drain:
+                    await step()
+        await self.tasks.close()
+        log.info("stopped")
+
+
+async def _outcome(check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT):
+            await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_TIMEOUT:g} s"
+    except Exception as error:  # noqa: BLE001 - whatever fails is the answer
+        return f"{type(error).__name__}: {error}"
+    return "ok"
+
+
+def run(name: str, main: Callable[[Service], Awaitable[None]]) -> None:
+    """Run `main(service)` to its end on uvloop; exit 2 with one clear line if the environment is unusable."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_level, name, settings.name)
+        uvloop.run(_main(name, settings, main))
+    except SettingsError as error:
+        sys.exit(f"{name}: {error}")
+
+
+async def _main(name: str, settings: Settings, main: Callable[[Service], Awaitable[None]]) -> None:
+    await main(Service(name, settings))
