@@ -61,6 +61,7 @@ class Service:
         self.stopping = asyncio.Event()
         self.checks: dict[str, Check] = {}
         self.on_drain: list[Callable[[], Awaitable[None]]] = []
+        self._ops: web.AppRunner | None = None
 
     async def serve_ops(self) -> None:
         """Open the health and metrics port."""
@@ -69,7 +70,7 @@ class Service:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self.settings.ops_port).start()
-        self.on_drain.append(runner.cleanup)
+        self._ops = runner
 
     def add_ops_routes(self, app: web.Application) -> None:
         """Add /livez, /readyz and /metrics to an application."""
@@ -111,7 +112,21 @@ class Service:
                 for step in self.on_drain:
                     await step()
         await self.tasks.close()
+        if self._ops is not None:
+            await self._ops.cleanup()
         log.info("stopped")
+
+
+async def persistently(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work`, again with growing pauses until it succeeds: a server it needs may not be up yet."""
+    pause = 0.1
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and tried again
+            log.warning("not possible yet", what=what, error=str(error)[:300])
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 5.0)
 
 
 async def _outcome(check: Check) -> str:

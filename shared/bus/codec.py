@@ -83,6 +83,11 @@ def join_batch(items: list[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
+def batch_of_one(envelope: Any) -> bytes:
+    """The body that holds just this envelope, whatever its shape."""
+    return join_batch([orjson.dumps(envelope)])
+
+
 def split_batch(body: bytes) -> list[JSON]:
     """The envelopes of a body, unread.
 

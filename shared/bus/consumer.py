@@ -111,6 +111,14 @@ class Consumer:
             if not source.taken:
                 source.quiet.set()
 
+    def abandon(self, deliveries: Iterable[Delivery], reason: str) -> None:
+        """Leave what was taken unacked and drop the link, so that the broker delivers it again."""
+        for delivery in deliveries:
+            delivery.source.taken -= 1
+            if not delivery.source.taken:
+                delivery.source.quiet.set()
+        self._link.reset(reason)
+
     async def _up(self, connection: AbstractConnection) -> None:
         self._connection = connection
         for queue in list(self._queues.values()):

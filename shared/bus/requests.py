@@ -205,7 +205,7 @@ class Responder:
 
 
 def refusal_of(error: Exception, correlation: Any) -> ChatError:
-    """The error a caller may see for an unexpected exception: nothing of its inside but an id to look up in the logs."""
+    """The error a caller may see for an unexpected exception: nothing of it but an id to look up in the logs."""
     if isinstance(error, ChatError):
         return error
     log.error("unexpected error", correlation=correlation, exc_info=error)

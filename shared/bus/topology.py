@@ -18,7 +18,7 @@ INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
 
 DELIVERY_LIMIT = 20
-"""Hand-overs return unhandled commands and count as deliveries, so the limit is generous (see services.messages.shards)."""
+"""Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
 
 COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
 EVENT_BACKLOG = 20_000

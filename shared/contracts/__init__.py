@@ -1,1 +1,1 @@
-"""The one definition of every command, query, event, reply and error. Imports pydantic and the standard library only."""
+"""The one definition of every command, query, event, reply and error. Imports only pydantic beside itself."""

@@ -357,6 +357,16 @@ class ReceiptUpdated(Event):
     receipt: ReceiptView
 
 
+class WorkerBeat(Event):
+    """A messages worker is alive, or leaving. Workers spread the shards by it."""
+
+    TYPE: ClassVar = "worker.beat"
+    TOPIC: ClassVar = "worker"
+
+    worker: str
+    alive: bool
+
+
 COMMANDS: dict[str, type[MessageCommand]] = {
     command.TYPE: command
     for command in (
@@ -374,5 +384,6 @@ QUERIES: dict[str, type[MessageQuery]] = {
     query.TYPE: query for query in (GetHistory, GetMessage, Sync, GetRoomStates, GetReceipts)
 }
 EVENTS: dict[str, type[Event]] = {
-    event.TYPE: event for event in (MessageCreated, MessageUpdated, MessageDeleted, MessageReacted, ReceiptUpdated)
+    event.TYPE: event
+    for event in (MessageCreated, MessageUpdated, MessageDeleted, MessageReacted, ReceiptUpdated, WorkerBeat)
 }

@@ -1,0 +1,102 @@
+"""`python -m services.messages`: one messages worker. Constructs everything; decides nothing."""
+
+from functools import partial
+
+from shared.bus.worker import serve_queries
+
+from services.messages.access import AccessCache
+from services.messages.events import Purges, RoomEvents, ask_access, beat
+from services.messages.handlers import CommandHandler
+from services.messages.queries import QueryHandler
+from services.messages.repository import Repository
+from services.messages.shards import Shards
+from services.messages.summaries import Summaries
+from shared.bus.consumer import Consumer
+from shared.bus.link import Link
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Requests, Responder
+from shared.bus.topology import durable_queues, events_queue, message_key
+from shared.contracts.messages import QUERIES
+from shared.mongo import Mongo
+from shared.service import Service, persistently, run
+from shared.settings import unlimited
+
+COMMAND_PREFETCH = 64
+QUERY_PREFETCH = 128
+EVENT_PREFETCH = 256
+LOOKUP_TIMEOUT = 5.0
+MAX_LOOKUPS = 10_000
+
+
+async def main(service: Service) -> None:
+    """Run until stopped."""
+    settings, name = service.settings, service.settings.name
+    spawn = service.tasks.spawn
+    queues = {queue.name: queue for queue in durable_queues(settings.shards)}
+    mongo = Mongo(settings.mongo_url, name)
+    repository = Repository(mongo)
+    link = Link(settings.amqp_url, name, list(queues.values()))
+    publisher = Publisher(link, service.tasks, settings.command_timeout)
+    commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    replies, room_events, durable = (Consumer(link, EVENT_PREFETCH) for _ in range(3))
+    requests = Requests(
+        replies, publisher, name=name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
+    )
+    access = AccessCache(partial(ask_access, requests))
+    summaries = Summaries(repository)
+    responder = Responder(publisher, name)
+    handler = CommandHandler(
+        consumer=commands,
+        publisher=publisher,
+        responder=responder,
+        repository=repository,
+        access=access,
+        summaries=summaries,
+        source=f"/{name}",
+        shards=settings.shards,
+        max_length=unlimited(settings.max_message_length),
+    )
+
+    async def acquire(shard: int) -> None:
+        handler.forget()
+        await commands.add(queues[f"commands.{message_key(shard)}"])
+
+    async def release(shard: int) -> None:
+        await commands.release(f"commands.{message_key(shard)}")
+
+    def lost() -> None:
+        # Other workers may write these rooms now, and events about rights pass by unheard.
+        handler.forget()
+        access.clear()
+
+    async def restored(_connection: object) -> None:
+        lost()
+
+    shards = Shards(name, settings.shards, acquire, release, partial(beat, publisher, name))
+    link.on_change(restored, lost)
+    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check}
+    await service.serve_ops()
+
+    await persistently("indexes", repository.prepare)
+    await requests.start()
+    await room_events.add(events_queue(name, "room.#", "worker.messages"))
+    await durable.add(queues["events.messages"])
+    await queries.add(queues["queries.messages"])
+    spawn(link.run(), "link")
+    spawn(requests.run(lambda: None), "replies")
+    spawn(requests.sweep(), "timeouts")
+    spawn(RoomEvents(room_events, access).run(shards), "room events")
+    spawn(Purges(durable, requests).run(), "purges")
+    spawn(serve_queries(queries, QUERIES, QueryHandler(repository, access).handle, responder), "queries")
+    spawn(handler.run(), "commands")
+    spawn(handler.settle(), "settle")
+    spawn(summaries.run(), "summaries")
+    spawn(shards.run(), "shards")
+
+    service.on_drain += [shards.leave, publisher.flush, summaries.flush]
+    await service.until_stopped()
+    mongo.close()
+
+
+if __name__ == "__main__":
+    run("messages", main)

@@ -1,0 +1,388 @@
+"""What a command does to a room's timeline. Pure: no I/O, no clock, no randomness.
+
+`plan` takes a batch of requests and a snapshot of everything they touch, and returns what to write, announce and
+answer. It can be run again on a fresh snapshot, which is how a conflict with another writer is resolved.
+
+A command whose effect is already there changes nothing, but is announced again: the announcement of the first time
+may have been lost with the process that made it. Readers drop what they have seen, by `rev`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from shared.contracts.base import Event, View
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.messages import (
+    MAX_REACTION_KINDS,
+    ChangedView,
+    DeleteMessage,
+    EditMessage,
+    MarkDelivered,
+    MarkRead,
+    MessageCommand,
+    MessageCreated,
+    MessageDeleted,
+    MessageReacted,
+    MessageType,
+    MessageUpdated,
+    MessageView,
+    ReactionView,
+    ReactToMessage,
+    ReceiptUpdated,
+    ReceiptView,
+    SenderView,
+    SendMessage,
+    SentView,
+    TimelineEvent,
+    UnreactToMessage,
+)
+from shared.contracts.rooms import RoomAccess
+from shared.ids import fingerprint, message_id
+from shared.permissions import Action, allowed
+
+C = TypeVar("C", bound=MessageCommand)
+
+
+class Timeline(NamedTuple):
+    """Where a room stands."""
+
+    epoch: str = "0"
+    seq: int = 0
+    rev: int = 0
+
+
+class Marks(NamedTuple):
+    """How far a member has got in a room."""
+
+    read: int = 0
+    delivered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message: what readers see, and what only its writer needs."""
+
+    view: MessageView
+    tenant: str
+    fingerprint: str
+    born: int
+    """The `rev` of its creation, which its ack repeats for every retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command with who asks, and the id that answers go to."""
+
+    id: str
+    actor: Actor
+    command: MessageCommand
+    traceparent: str | None = None
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known."""
+
+    access: Mapping[str, RoomAccess | None]
+    timelines: Mapping[str, Timeline]
+    messages: Mapping[str, Message]
+    marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
+
+
+class Write(NamedTuple):
+    """A message's new state; `previous` is the `rev` it replaces, None for a new one."""
+
+    message: Message
+    previous: int | None
+
+
+class Announcement(NamedTuple):
+    """An event about a room, with its position where it changed the timeline."""
+
+    event: Event
+    room_id: str
+    tenant: str
+    id: str
+    traceparent: str | None
+    seq: int | None = None
+    rev: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to, in order. `refused_by_access` names rooms whose members said no."""
+
+    writes: list[Write] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
+    answers: dict[str, View | ChatError] = field(default_factory=dict)
+    timelines: dict[str, Timeline] = field(default_factory=dict)
+    marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
+    refused_by_access: set[str] = field(default_factory=set)
+
+
+def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_length: float) -> Plan:
+    """Decide a batch.
+
+    Args:
+        now: the time every change of this batch bears.
+        max_length: characters a message may have.
+    """
+    batch = _Batch(snapshot, now, max_length)
+    for request in requests:
+        try:
+            batch.plan.answers[request.id] = RULES[type(request.command)](batch, request, request.command)
+        except ChatError as error:
+            batch.plan.answers[request.id] = error
+    return batch.plan
+
+
+class _Batch:
+    """A snapshot overlaid by what the batch has done so far."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime, max_length: float) -> None:
+        self.plan = Plan()
+        self.now = now
+        self.max_length = max_length
+        self._snapshot = snapshot
+        self._messages: dict[str, Message] = {}
+
+    def access(self, room_id: str, actor: Actor, action: Action) -> RoomAccess:
+        """The room, if the actor may do `action` there; raises ChatError."""
+        if room_id not in self._snapshot.access:
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, "The room's members cannot be looked up; try again.", retry_after=1.0
+            )
+        access = self._snapshot.access[room_id]
+        if access is None or access.tenant != actor.tenant:
+            self.plan.refused_by_access.add(room_id)
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
+        if not allowed(action, access.type, access.members.get(actor.id), actor.roles):
+            self.plan.refused_by_access.add(room_id)
+            raise ChatError(ErrorCode.FORBIDDEN, f"You may not {action.value.replace('_', ' ')} in this room.")
+        return access
+
+    def timeline(self, room_id: str) -> Timeline:
+        return self.plan.timelines.get(room_id) or self._snapshot.timelines[room_id]
+
+    def message(self, message_id: str) -> Message | None:
+        return self._messages.get(message_id) or self._snapshot.messages.get(message_id)
+
+    def existing(self, message_id: str) -> Message:
+        """A message somebody wants to change; raises ChatError."""
+        message = self.message(message_id)
+        if message is None:
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no message '{message_id}'.")
+        return message
+
+    def marks(self, room_id: str, user_id: str) -> Marks:
+        key = (room_id, user_id)
+        return self.plan.marks.get(key) or self._snapshot.marks.get(key) or Marks()
+
+    def put(self, message: Message, previous: int | None) -> None:
+        """Record a new state at the room's next `rev`."""
+        room_id = message.view.room_id
+        timeline = self.timeline(room_id)
+        self.plan.timelines[room_id] = timeline._replace(rev=message.view.rev, seq=max(timeline.seq, message.view.seq))
+        self._messages[message.view.id] = message
+        self.plan.writes.append(Write(message, previous))
+
+    def check_length(self, content: str) -> None:
+        if len(content) > self.max_length:
+            raise ChatError(
+                ErrorCode.TOO_LARGE, f"The content has {len(content)} characters; {self.max_length:g} are allowed."
+            )
+
+    def announce(self, event: type[TimelineEvent], message: Message, request: Request) -> None:
+        view = message.view
+        self.plan.announcements.append(
+            Announcement(
+                event=event(message=view),
+                room_id=view.room_id,
+                tenant=message.tenant,
+                id=f"{view.id}:{view.rev}",
+                traceparent=request.traceparent,
+                seq=view.seq,
+                rev=view.rev,
+            )
+        )
+
+
+def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
+    actor = request.actor
+    system = command.type is MessageType.SYSTEM
+    access = batch.access(command.room_id, actor, Action.SEND_SYSTEM if system else Action.SEND)
+    batch.check_length(command.content)
+    key = command.client_id or request.id
+    identifier = message_id(command.room_id, actor.id, key)
+    body = fingerprint(command.type, command.content, command.metadata)
+    message = batch.message(identifier)
+    if message is not None:
+        if message.fingerprint != body:
+            raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
+        batch.announce(MessageCreated, message, request)
+        return _sent(message, duplicate=True)
+    timeline = batch.timeline(command.room_id)
+    message = Message(
+        view=MessageView(
+            id=identifier,
+            room_id=command.room_id,
+            seq=timeline.seq + 1,
+            rev=timeline.rev + 1,
+            type=command.type,
+            content=command.content,
+            sender=SenderView(
+                id=actor.id,
+                name=actor.name,
+                first_name=actor.first_name,
+                last_name=actor.last_name,
+                avatar=actor.avatar,
+            ),
+            client_id=command.client_id,
+            metadata=command.metadata,
+            created_at=batch.now,
+        ),
+        tenant=access.tenant,
+        fingerprint=body,
+        born=timeline.rev + 1,
+    )
+    batch.put(message, None)
+    batch.announce(MessageCreated, message, request)
+    return _sent(message, duplicate=False)
+
+
+def _sent(message: Message, *, duplicate: bool) -> SentView:
+    view = message.view
+    return SentView(message_id=view.id, seq=view.seq, rev=message.born, created_at=view.created_at, duplicate=duplicate)
+
+
+def _edit(batch: _Batch, request: Request, command: EditMessage) -> ChangedView:
+    message = batch.existing(command.message_id)
+    _may_change(batch, request.actor, message, Action.EDIT_OWN, Action.EDIT_ANY)
+    _alive(message)
+    batch.check_length(command.content)
+    metadata = message.view.metadata if command.metadata is None else command.metadata
+    if (command.content, metadata) == (message.view.content, message.view.metadata):
+        return _unchanged(batch, request, message, MessageUpdated)
+    change = {"content": command.content, "metadata": metadata, "edited_at": batch.now}
+    return _changed(batch, request, message, MessageUpdated, change)
+
+
+def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedView:
+    message = batch.existing(command.message_id)
+    _may_change(batch, request.actor, message, Action.DELETE_OWN, Action.DELETE_ANY)
+    if message.view.deleted_at is not None:
+        return _unchanged(batch, request, message, MessageDeleted)
+    change: dict[str, Any] = {"content": "", "metadata": None, "reactions": [], "deleted_at": batch.now}
+    return _changed(batch, request, message, MessageDeleted, change)
+
+
+def _react(batch: _Batch, request: Request, command: ReactToMessage) -> ChangedView:
+    message = batch.existing(command.message_id)
+    _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
+    _alive(message)
+    chosen = _reactions(message)
+    users = chosen.setdefault(command.emoji, [])
+    if request.actor.id in users:
+        return _unchanged(batch, request, message, MessageReacted)
+    if len(chosen) > MAX_REACTION_KINDS:
+        raise ChatError(ErrorCode.CONFLICT, f"A message takes {MAX_REACTION_KINDS} different reactions at most.")
+    users.append(request.actor.id)
+    return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
+
+
+def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> ChangedView:
+    message = batch.existing(command.message_id)
+    _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
+    chosen = _reactions(message)
+    users = chosen.get(command.emoji, [])
+    if request.actor.id not in users:
+        return _unchanged(batch, request, message, MessageReacted)
+    users.remove(request.actor.id)
+    return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
+
+
+def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView:
+    return _mark(batch, request, command.room_id, Marks(read=command.seq, delivered=command.seq))
+
+
+def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView:
+    return _mark(batch, request, command.room_id, Marks(delivered=command.seq))
+
+
+def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView:
+    access = batch.access(room_id, request.actor, Action.MARK)
+    user_id, last = request.actor.id, batch.timeline(room_id).seq
+    before = batch.marks(room_id, user_id)
+    after = Marks(*(max(old, min(new, last)) for old, new in zip(before, wanted, strict=True)))
+    receipt = ReceiptView(user_id=user_id, read_seq=after.read, delivered_seq=after.delivered)
+    if after != before:
+        batch.plan.marks[room_id, user_id] = after
+        batch.plan.announcements.append(
+            Announcement(
+                event=ReceiptUpdated(room_id=room_id, receipt=receipt),
+                room_id=room_id,
+                tenant=access.tenant,
+                id=f"{room_id}:{user_id}:{after.read}:{after.delivered}",
+                traceparent=request.traceparent,
+            )
+        )
+    return receipt
+
+
+def _may_change(batch: _Batch, actor: Actor, message: Message, own: Action, any_: Action) -> None:
+    try:
+        batch.access(message.view.room_id, actor, own if message.view.sender.id == actor.id else any_)
+    except ChatError as error:
+        if error.code is ErrorCode.NOT_FOUND:
+            # A foreign tenant learns nothing of the room the message is in.
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no message '{message.view.id}'.") from error
+        raise
+
+
+def _alive(message: Message) -> None:
+    if message.view.deleted_at is not None:
+        raise ChatError(ErrorCode.CONFLICT, f"Message '{message.view.id}' was deleted.")
+
+
+def _changed(
+    batch: _Batch, request: Request, message: Message, event: type[TimelineEvent], change: dict[str, Any]
+) -> ChangedView:
+    rev = batch.timeline(message.view.room_id).rev + 1
+    after = Message(
+        view=message.view.model_copy(update={**change, "rev": rev}),
+        tenant=message.tenant,
+        fingerprint=message.fingerprint,
+        born=message.born,
+    )
+    batch.put(after, message.view.rev)
+    batch.announce(event, after, request)
+    return ChangedView(message_id=after.view.id, rev=rev, changed=True)
+
+
+def _unchanged(batch: _Batch, request: Request, message: Message, event: type[TimelineEvent]) -> ChangedView:
+    batch.announce(event, message, request)
+    return ChangedView(message_id=message.view.id, rev=message.view.rev, changed=False)
+
+
+def _reactions(message: Message) -> dict[str, list[str]]:
+    return {reaction.emoji: list(reaction.users) for reaction in message.view.reactions}
+
+
+def _reaction_views(chosen: Mapping[str, list[str]]) -> list[ReactionView]:
+    return [ReactionView(emoji=emoji, users=users) for emoji, users in chosen.items() if users]
+
+
+Rule = Callable[[_Batch, Request, Any], View]
+
+RULES: dict[type[MessageCommand], Rule] = {
+    SendMessage: _send,
+    EditMessage: _edit,
+    DeleteMessage: _delete,
+    ReactToMessage: _react,
+    UnreactToMessage: _unreact,
+    MarkRead: _mark_read,
+    MarkDelivered: _mark_delivered,
+}

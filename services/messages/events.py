@@ -1,0 +1,110 @@
+"""What the messages service listens to: heartbeats, and room events (to forget cached rights, to purge timelines)."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from services.messages.access import AccessCache
+from services.messages.shards import Shards
+from shared.bus.codec import JSON, Malformed, encode_actor, encode_event, split_batch, unique_id
+from shared.bus.consumer import Consumer
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Requests
+from shared.bus.topology import EVENTS
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError
+from shared.contracts.messages import PurgeRoom, WorkerBeat
+from shared.contracts.rooms import GetAccess, RoomAccess, RoomDeleted
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+SERVICE_ACTOR = Actor(id="messages", roles=("service",))
+
+
+class RoomEvents:
+    """This worker's own queue: every room event and every heartbeat, missed ones made good by forgetting all."""
+
+    def __init__(self, consumer: Consumer, access: AccessCache) -> None:
+        self._consumer = consumer
+        self._access = access
+
+    async def run(self, shards: Shards) -> None:
+        """Apply what arrives. Ends only by cancellation."""
+        while True:
+            deliveries = await self._consumer.take(64)
+            for delivery in deliveries:
+                for envelope in readable_events(delivery.body):
+                    self._apply(envelope, shards)
+            await self._consumer.settle(deliveries)
+
+    def _apply(self, envelope: JSON, shards: Shards) -> None:
+        data: Any = envelope["data"]
+        if envelope["type"] == WorkerBeat.TYPE:
+            shards.heard(str(data.get("worker")), alive=bool(data.get("alive")))
+        elif envelope["type"].startswith(("room.", "member.")):
+            self._access.invalidate(str(envelope.get("subject")))
+
+
+class Purges:
+    """The durable queue of room events: a deleted room's timeline is purged by its shard's writer, sooner or later."""
+
+    def __init__(self, consumer: Consumer, requests: Requests) -> None:
+        self._consumer = consumer
+        self._requests = requests
+        self._actor = encode_actor(SERVICE_ACTOR)
+
+    async def run(self) -> None:
+        """Turn each `room.deleted` into a purge and ack it when that is done. Ends only by cancellation."""
+        while True:
+            deliveries = await self._consumer.take(32)
+            for delivery in deliveries:
+                for envelope in readable_events(delivery.body):
+                    if envelope["type"] == RoomDeleted.TYPE:
+                        await self._purge(str(envelope.get("subject")))
+            await self._consumer.settle(deliveries)
+
+    async def _purge(self, room_id: str) -> None:
+        while True:
+            with suppress(ChatError):
+                await self._requests.ask(PurgeRoom(room_id=room_id), self._actor, SERVICE_ACTOR.tenant)
+                return
+            log.warning("purge did not succeed yet", room_id=room_id)
+            await asyncio.sleep(1.0)
+
+
+async def ask_access(requests: Requests, room_ids: list[str]) -> list[RoomAccess]:
+    """Ask the rooms service who may enter. Raises ChatError."""
+    actor = encode_actor(SERVICE_ACTOR)
+    result = await requests.ask(GetAccess(room_ids=room_ids), actor, SERVICE_ACTOR.tenant)
+    return [RoomAccess.model_validate(room) for room in result["rooms"]]
+
+
+async def beat(publisher: Publisher, worker: str, *, alive: bool) -> None:
+    """Publish a heartbeat; lost ones do not matter."""
+    data = WorkerBeat(worker=worker, alive=alive)
+    event = encode_event(
+        id=unique_id(),
+        source=f"/{worker}",
+        type=data.TYPE,
+        subject=worker,
+        tenant=SERVICE_ACTOR.tenant,
+        time=datetime.now(UTC),
+        data=data.model_dump_json().encode(),
+    )
+    with suppress(ChatError):
+        publisher.submit(EVENTS, data.TOPIC + ".messages", event)
+
+
+def readable_events(body: bytes) -> list[JSON]:
+    """The envelopes of a body that can be read; others are logged and left out."""
+    try:
+        items = split_batch(body)
+    except Malformed as error:
+        log.error("malformed event batch dropped", error=str(error))
+        return []
+    good = [item for item in items if isinstance(item.get("data"), dict) and "type" in item]
+    if len(good) != len(items):
+        log.error("malformed events dropped", count=len(items) - len(good))
+    return good

@@ -1,0 +1,279 @@
+"""The command side: everything that has arrived, on all shards, is one batch: decide, store, announce, answer, ack.
+
+Acks of commands leave in the order the batches were taken, after the broker has the announcements. So whatever
+dies in between, the commands come back, find their effect in place, and are announced and answered again.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.messages.access import AccessCache
+from services.messages.domain import Announcement, Plan, Request, Snapshot, Timeline, plan
+from services.messages.repository import Fenced, Repository, together
+from services.messages.summaries import Summaries
+from shared import metrics
+from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, unique_id
+from shared.bus.consumer import Consumer, Delivery
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Responder, refusal_of
+from shared.bus.topology import EVENTS, event_key
+from shared.contracts.envelope import RequestEnvelope
+from shared.contracts.errors import ChatError, ErrorCode, invalid
+from shared.contracts.messages import COMMANDS, MarkDelivered, MarkRead, PurgedView, PurgeRoom, SendMessage
+from shared.ids import message_id
+from shared.logging import get_logger
+from shared.mongo import is_duplicate, is_transient
+
+log = get_logger(__name__)
+
+MAX_DELIVERIES = 64
+"""AMQP messages per batch; each holds up to 512 commands."""
+
+MAX_UNSETTLED = 8
+"""Batches that may wait for the broker's confirm while the next is being decided."""
+
+MAX_TIMELINES = 100_000
+MAX_REDO = 20
+
+_batch_size = metrics.histogram("messages_batch_commands", "Commands per batch")
+_commands = metrics.counter("messages_commands", "Commands handled")
+_redone = metrics.counter("messages_batches_redone", "Batches decided again after a conflict with another writer")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Requests with where their answers go."""
+
+    requests: list[Request] = field(default_factory=list)
+    replyto: dict[str, str | None] = field(default_factory=dict)
+    items: dict[str, JSON] = field(default_factory=dict)
+
+
+class CommandHandler:
+    """Handles message commands in batches. One per process, one batch at a time."""
+
+    def __init__(
+        self, *, consumer: Consumer, publisher: Publisher, responder: Responder, repository: Repository,
+        access: AccessCache, summaries: Summaries, source: str, shards: int, max_length: float,
+    ) -> None:  # fmt: skip
+        self._consumer = consumer
+        self._publisher = publisher
+        self._responder = responder
+        self._repository = repository
+        self._access = access
+        self._summaries = summaries
+        self._source = source
+        self._shards = shards
+        self._max_length = max_length
+        self._timelines: dict[str, Timeline] = {}
+        self._generation = 0
+        self._unsettled: asyncio.Queue[tuple[list[Delivery], asyncio.Future[None]]] = asyncio.Queue(MAX_UNSETTLED)
+
+    def forget(self) -> None:
+        """Drop all counters: this process may no longer be the only writer of what it wrote before."""
+        self._timelines.clear()
+        self._generation += 1
+
+    async def run(self) -> None:
+        """Take, handle, hand over to `settle`. Ends only by cancellation."""
+        while True:
+            deliveries = await self._consumer.take(MAX_DELIVERIES)
+            announcements = await self._handle(deliveries)
+            events = [self._event(announcement) for announcement in announcements]
+            try:
+                published = self._publisher.publish(EVENTS, events)
+            except ChatError:
+                # Overloaded: let what waits drain first; order is kept because nothing of this batch has left.
+                await self._publisher.flush()
+                published = self._publisher.publish(EVENTS, events)
+            await self._unsettled.put((deliveries, published))
+
+    async def settle(self) -> None:
+        """Ack commands once their announcements are with the broker, in order. Ends only by cancellation."""
+        while True:
+            deliveries, published = await self._unsettled.get()
+            try:
+                await published
+            except ChatError as error:
+                # Not announced, so not done: the commands shall come again.
+                self._consumer.abandon(deliveries, error.message)
+            else:
+                await self._consumer.settle(deliveries)
+
+    # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _handle(self, deliveries: list[Delivery]) -> list[Announcement]:
+        batch = _Batch()
+        for delivery in deliveries:
+            await self._parse(delivery, batch)
+        _batch_size.observe(len(batch.requests))
+        _commands.inc(len(batch.requests))
+        return await self._decide_and_store(batch, batch.requests)
+
+    async def _decide_and_store(self, batch: _Batch, requests: list[Request]) -> list[Announcement]:
+        """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone."""
+        try:
+            plan = await self._until_stored(requests)
+        except Exception as error:  # noqa: BLE001 - one command must not stop all others
+            self.forget()
+            if len(requests) > 1:
+                half = len(requests) // 2
+                first = await self._decide_and_store(batch, requests[:half])
+                return first + await self._decide_and_store(batch, requests[half:])
+            await self._bury(batch, requests[0], error)
+            return []
+        for request_id, answer in plan.answers.items():
+            self._responder.answer(batch.replyto[request_id], request_id, answer)
+        return plan.announcements
+
+    async def _until_stored(self, requests: list[Request]) -> Plan:
+        """Decide and store, again after every conflict and every absence of the database."""
+        pause, conflicts = 0.05, 0
+        while True:
+            generation = self._generation
+            try:
+                decided = await self._decide(requests)
+                await self._repository.write(decided.writes)
+                await self._repository.mark(decided.marks)
+                await self._purge(requests, decided)
+            except Exception as error:
+                self.forget()
+                if isinstance(error, Fenced) or is_duplicate(error):
+                    conflicts += 1
+                    _redone.inc()
+                    if conflicts > MAX_REDO:
+                        raise
+                elif is_transient(error):
+                    log.warning("database away, batch waits", error=str(error)[:200])
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 2.0)
+                else:
+                    raise
+            else:
+                self._remember(decided, generation)
+                return decided
+
+    async def _decide(self, requests: list[Request]) -> Plan:
+        normal = [request for request in requests if not isinstance(request.command, PurgeRoom)]
+        snapshot = await self._snapshot(normal)
+        now = datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
+        known = self._access.known(snapshot.access)
+        decided = plan(normal, snapshot, now, self._max_length)
+        doubtful = decided.refused_by_access & known
+        if doubtful:
+            # Refused from memory: the caller may have been let in a moment ago.
+            snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
+            decided = plan(normal, snapshot, now, self._max_length)
+        return decided
+
+    async def _snapshot(self, requests: list[Request]) -> Snapshot:
+        rooms = {request.command.room for request in requests if request.command.room is not None}
+        ids = {identifier for request in requests if (identifier := _message_of(request)) is not None}
+        marks = {
+            (request.command.room_id, request.actor.id)
+            for request in requests
+            if isinstance(request.command, MarkRead | MarkDelivered)
+        }
+        messages, access, known_marks, timelines = await together(
+            self._repository.messages(ids),
+            self._access.get(rooms),
+            self._repository.marks(marks),
+            self._timelines_of(rooms),
+        )
+        others = {message.view.room_id for message in messages.values()} - rooms
+        if others:
+            more_access, more = await together(self._access.get(others), self._timelines_of(others))
+            access, timelines = {**access, **more_access}, {**timelines, **more}
+        return Snapshot(access, timelines, messages, known_marks)
+
+    async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
+        found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
+        heads = await self._repository.heads(room_ids - found.keys())
+        return found | {room_id: head.timeline for room_id, head in heads.items()}
+
+    def _remember(self, decided: Plan, generation: int) -> None:
+        if generation == self._generation:
+            self._timelines.update(decided.timelines)
+            if len(self._timelines) > MAX_TIMELINES:
+                self.forget()
+        self._summaries.note(decided)
+
+    async def _purge(self, requests: Iterable[Request], decided: Plan) -> None:
+        for request in requests:
+            if isinstance(request.command, PurgeRoom):
+                removed = await self._repository.purge(request.command.room_id, unique_id()[:8])
+                self.forget()
+                decided.answers[request.id] = PurgedView(removed=removed)
+
+    # ── in and out ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _parse(self, delivery: Delivery, batch: _Batch) -> None:
+        try:
+            items = split_batch(delivery.body)
+        except Malformed as error:
+            await self._dead_letter(delivery.key, delivery.body, str(error))
+            return
+        for item in items:
+            await self._parse_item(delivery.key, item, batch)
+
+    async def _parse_item(self, key: str, item: Any, batch: _Batch) -> None:
+        try:
+            envelope = RequestEnvelope.model_validate(item)
+        except ValidationError as error:
+            await self._dead_letter(key, batch_of_one(item), invalid(error, "the envelope").message)
+            return
+        try:
+            command = COMMANDS[envelope.type].model_validate(envelope.data.body)
+        except KeyError:
+            unknown = ChatError(ErrorCode.INVALID, f"The messages service has no command '{envelope.type}'.")
+            self._responder.answer(envelope.replyto, envelope.id, unknown)
+        except ValidationError as error:
+            self._responder.answer(envelope.replyto, envelope.id, invalid(error, envelope.type))
+        else:
+            batch.replyto[envelope.id] = envelope.replyto
+            batch.items[envelope.id] = item
+            batch.requests.append(Request(envelope.id, envelope.data.actor, command, envelope.traceparent))
+
+    async def _bury(self, batch: _Batch, request: Request, error: Exception) -> None:
+        refusal = refusal_of(error, request.id)
+        await self._dead_letter(request.command.TYPE, batch_of_one(batch.items[request.id]), repr(error))
+        self._responder.answer(batch.replyto[request.id], request.id, refusal)
+
+    async def _dead_letter(self, key: str, body: bytes, reason: str) -> None:
+        while True:
+            with suppress(ChatError):  # the broker is away; nothing can be acked before this is put aside
+                return await self._publisher.dead_letter(key, body, reason)
+            await asyncio.sleep(0.5)
+
+    def _event(self, announcement: Announcement) -> tuple[str, bytes]:
+        event = announcement.event
+        return (
+            event_key(event.TOPIC, announcement.room_id, self._shards),
+            encode_event(
+                id=announcement.id,
+                source=self._source,
+                type=event.TYPE,
+                subject=announcement.room_id,
+                tenant=announcement.tenant,
+                time=datetime.now(UTC),
+                data=event.__pydantic_serializer__.to_json(event),
+                traceparent=announcement.traceparent,
+                seq=announcement.seq,
+                rev=announcement.rev,
+            ),
+        )
+
+
+def _message_of(request: Request) -> str | None:
+    """The id of the message a request is about: named by it, or the one it would create."""
+    command = request.command
+    if isinstance(command, SendMessage):
+        return message_id(command.room_id, request.actor.id, command.client_id or request.id)
+    return command.message

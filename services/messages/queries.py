@@ -1,0 +1,208 @@
+"""The read side: history, sync, states and receipts. Any worker answers; nothing here changes anything."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.messages.access import AccessCache
+from services.messages.domain import Marks
+from services.messages.repository import Head, Repository, together
+from shared.contracts.base import Query, View
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.messages import (
+    GetHistory,
+    GetMessage,
+    GetReceipts,
+    GetRoomStates,
+    HistoryView,
+    MessageView,
+    ReceiptsView,
+    ReceiptView,
+    RoomStatesView,
+    RoomStateView,
+    RoomSyncView,
+    Sync,
+    SyncView,
+)
+from shared.contracts.rooms import RoomAccess
+from shared.permissions import Action, allowed
+
+
+class QueryHandler:
+    """Answers message queries."""
+
+    def __init__(self, repository: Repository, access: AccessCache) -> None:
+        self._repository = repository
+        self._access = access
+        self._table: dict[type[Query], Callable[[Actor, Any], Awaitable[View]]] = {
+            GetHistory: self._history,
+            GetMessage: self._message,
+            Sync: self._sync,
+            GetRoomStates: self._states,
+            GetReceipts: self._receipts,
+        }
+
+    async def handle(self, actor: Actor, query: Query) -> View:
+        """The answer. Raises ChatError."""
+        return await self._table[type(query)](actor, query)
+
+    async def _history(self, actor: Actor, query: GetHistory) -> HistoryView:
+        if sum(bound is not None for bound in (query.before, query.after, query.around)) > 1:
+            raise ChatError(ErrorCode.INVALID, "history.get takes one of 'before', 'after' and 'around'.")
+        await self._require(actor, query.room_id)
+        last = (await self._repository.heads([query.room_id]))[query.room_id].timeline.seq
+        messages = await self._page(query)
+        first_seq = messages[0].seq if messages else min(query.before or last + 1, last + 1)
+        last_seq = messages[-1].seq if messages else max(query.after or 0, first_seq - 1)
+        return HistoryView(messages=messages, has_before=first_seq > 1, has_after=last_seq < last)
+
+    async def _page(self, query: GetHistory) -> list[MessageView]:
+        page, room_id = self._repository.page, query.room_id
+        if query.after is not None:
+            return await page(room_id, {"$gt": query.after}, newest=False, limit=query.limit)
+        if query.around is not None:
+            half = query.limit // 2
+            older, newer = await together(
+                page(room_id, {"$lte": query.around}, newest=True, limit=query.limit - half),
+                page(room_id, {"$gt": query.around}, newest=False, limit=half) if half else _nothing(),
+            )
+            return [*older, *newer]
+        bounds = {} if query.before is None else {"$lt": query.before}
+        return await page(room_id, bounds, newest=True, limit=query.limit)
+
+    async def _message(self, actor: Actor, query: GetMessage) -> MessageView:
+        found = (await self._repository.messages([query.message_id])).get(query.message_id)
+        missing = ChatError(ErrorCode.NOT_FOUND, f"There is no message '{query.message_id}'.")
+        if found is None or found.tenant != actor.tenant:
+            raise missing
+        try:
+            await self._require(actor, found.view.room_id)
+        except ChatError as error:
+            if error.code is ErrorCode.NOT_FOUND:
+                raise missing from error
+            raise
+        return found.view
+
+    async def _receipts(self, actor: Actor, query: GetReceipts) -> ReceiptsView:
+        await self._require(actor, query.room_id)
+        marks, heads = await together(
+            self._repository.room_marks(query.room_id), self._repository.heads([query.room_id])
+        )
+        for user_id, seq in heads[query.room_id].own.items():
+            marks[user_id] = _with_own(marks.get(user_id, Marks()), seq)
+        return ReceiptsView(
+            receipts=[
+                ReceiptView(user_id=user_id, read_seq=mark.read, delivered_seq=mark.delivered)
+                for user_id, mark in sorted(marks.items())
+            ]
+        )
+
+    async def _states(self, actor: Actor, query: GetRoomStates) -> RoomStatesView:
+        readable, refused = await self._readable(actor, set(query.room_ids))
+        if ErrorCode.UNAVAILABLE in refused.values():
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, "The rooms' members cannot be looked up; try again.", retry_after=1.0
+            )
+        heads, marks = await together(
+            self._repository.heads(readable),
+            self._repository.marks([(room_id, actor.id) for room_id in readable]),
+        )
+        states = [
+            _state(room_id, actor.id, heads[room_id], marks.get((room_id, actor.id), Marks()))
+            for room_id in query.room_ids
+            if room_id in readable
+        ]
+        return RoomStatesView(states=states)
+
+    async def _sync(self, actor: Actor, query: Sync) -> SyncView:
+        readable, refused = await self._readable(actor, set(query.cursors))
+        heads = await self._repository.heads(readable)
+        answers = await together(
+            *(self._sync_room(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
+        )
+        return SyncView(rooms=dict(zip(readable, answers, strict=True)), errors=refused)
+
+    async def _sync_room(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView:
+        epoch, seq, rev = head.timeline
+        known_epoch, known_rev = (cursor or "0:0").split(":")
+        reset = cursor is None or known_epoch != epoch or int(known_rev) > rev
+        if reset:
+            # The head was read before the page: what happens in between lies after the cursor.
+            messages = await self._repository.page(room_id, {}, newest=True, limit=limit)
+            return RoomSyncView(
+                epoch=epoch, seq=seq, rev=rev, cursor=f"{epoch}:{rev}", reset=True, has_more=False, messages=messages
+            )
+        seen = int(known_rev)
+        messages = await self._repository.changed(room_id, seen, limit) if seen < rev else []
+        reached = messages[-1].rev if messages else seen
+        return RoomSyncView(
+            epoch=epoch,
+            seq=max([seq, *(message.seq for message in messages)]),
+            rev=max(rev, reached),
+            cursor=f"{epoch}:{reached}",
+            reset=False,
+            has_more=reached < rev,
+            messages=messages,
+        )
+
+    # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _require(self, actor: Actor, room_id: str) -> None:
+        _, refused = await self._readable(actor, {room_id})
+        if room_id in refused:
+            code = ErrorCode(refused[room_id])
+            raise ChatError(code, _REFUSALS[code].format(room_id=room_id), retry_after=_RETRY.get(code))
+
+    async def _readable(self, actor: Actor, room_ids: set[str]) -> tuple[list[str], dict[str, str]]:
+        """The rooms the actor may read, and the error code for each of the others."""
+        known = self._access.known(room_ids)
+        access = await self._access.get(room_ids)
+        refused = _refused(actor, room_ids, access)
+        if doubtful := refused.keys() & known:
+            access |= await self._access.get(set(doubtful), fresh=True)
+            refused = _refused(actor, room_ids, access)
+        return sorted(room_ids - refused.keys()), {room_id: str(code) for room_id, code in refused.items()}
+
+
+_REFUSALS = {
+    ErrorCode.NOT_FOUND: "There is no room '{room_id}'.",
+    ErrorCode.FORBIDDEN: "You may not read room '{room_id}'.",
+    ErrorCode.UNAVAILABLE: "The members of room '{room_id}' cannot be looked up; try again.",
+}
+_RETRY = {ErrorCode.UNAVAILABLE: 1.0}
+
+
+def _refused(actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | None]) -> dict[str, ErrorCode]:
+    refused = {}
+    for room_id in room_ids:
+        room = access.get(room_id)
+        if room_id not in access:
+            refused[room_id] = ErrorCode.UNAVAILABLE
+        elif room is None or room.tenant != actor.tenant:
+            refused[room_id] = ErrorCode.NOT_FOUND
+        elif not allowed(Action.READ, room.type, room.members.get(actor.id), actor.roles):
+            refused[room_id] = ErrorCode.FORBIDDEN
+    return refused
+
+
+def _state(room_id: str, user_id: str, head: Head, mark: Marks) -> RoomStateView:
+    epoch, seq, rev = head.timeline
+    read = _with_own(mark, head.own.get(user_id, 0)).read
+    return RoomStateView(
+        room_id=room_id,
+        epoch=epoch,
+        seq=seq,
+        rev=rev,
+        read_seq=read,
+        unread=max(0, seq - read),
+        last_message=head.last,
+    )
+
+
+def _with_own(mark: Marks, own: int) -> Marks:
+    """Marks, given that `own` is a message the user has written: writing is reading."""
+    return Marks(max(mark.read, own), max(mark.delivered, own))
+
+
+async def _nothing() -> list[MessageView]:
+    return []

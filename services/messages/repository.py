@@ -1,0 +1,240 @@
+"""The messages service's collections: `messages`, `room_state` and `receipts`. Stores and finds; decides nothing.
+
+`messages` is the truth. `room_state` and the senders' own read marks follow behind and can always be rebuilt from the
+messages whose `rev` is greater than what `room_state` has seen.
+"""
+
+import asyncio
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.messages.domain import Marks, Message, Timeline, Write
+from shared.contracts.messages import MessageView
+from shared.mongo import (
+    ASCENDING,
+    DESCENDING,
+    Document,
+    IndexModel,
+    InsertOne,
+    Mongo,
+    ReplaceOne,
+    UpdateOne,
+)
+
+
+class Fenced(Exception):  # noqa: N818 - names what happened to the writer
+    """Another writer has changed a message meanwhile: reload and decide again."""
+
+
+@dataclass(slots=True)
+class Head:
+    """Where a room stands, with what the summary has not caught up with yet."""
+
+    timeline: Timeline = field(default_factory=Timeline)
+    last: MessageView | None = None
+    own: dict[str, int] = field(default_factory=dict)
+    """Per sender, the last of their messages that may not be in `receipts` yet."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What `room_state` and `receipts` are to catch up with."""
+
+    timeline: Timeline
+    last: Message | None
+    own: dict[str, int]
+
+
+class Repository:
+    """Reads and writes of one process."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._messages = mongo.collection("messages")
+        self._room_state = mongo.collection("room_state")
+        self._receipts = mongo.collection("receipts")
+
+    async def prepare(self) -> None:
+        """Create the indexes. The two unique ones fence a second writer of a room."""
+        await self._mongo.ensure_indexes(
+            "messages",
+            [
+                IndexModel([("room_id", ASCENDING), ("seq", ASCENDING)], unique=True),
+                IndexModel([("room_id", ASCENDING), ("rev", ASCENDING)], unique=True),
+            ],
+        )
+        await self._mongo.ensure_indexes("receipts", [IndexModel([("room_id", ASCENDING)])])
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def messages(self, ids: Some[str]) -> dict[str, Message]:
+        """Those of the given messages that exist, by id."""
+        if not ids:
+            return {}
+        found = await self._messages.find({"_id": {"$in": list(ids)}}).to_list(None)
+        return {document["_id"]: _message(document) for document in found}
+
+    async def write(self, writes: Iterable[Write]) -> None:
+        """Store new states in order, so that a reader who sees a `rev` can see all before it.
+
+        Raises:
+            Fenced: where a replaced message is not in the state it was decided on.
+            BulkWriteError: a duplicate key where another writer has taken a `seq`, `rev` or id.
+        """
+        operations: list[InsertOne[Document] | ReplaceOne[Document]] = []
+        replaced = 0
+        for message, previous in writes:
+            document = _document(message)
+            if previous is None:
+                operations.append(InsertOne(document))
+            else:
+                replaced += 1
+                operations.append(ReplaceOne({"_id": document["_id"], "rev": previous}, document))
+        if operations:
+            result = await self._messages.bulk_write(operations, ordered=True)
+            if result.matched_count != replaced:
+                raise Fenced("a message was changed by another writer")
+
+    async def page(self, room_id: str, bounds: Mapping[str, int], *, newest: bool, limit: int) -> list[MessageView]:
+        """Messages by `seq` within `bounds` ({"$lt": 5}, …), the newest or oldest `limit`, ascending."""
+        query: Document = {"room_id": room_id}
+        if bounds:
+            query["seq"] = dict(bounds)
+        order = DESCENDING if newest else ASCENDING
+        found = await self._messages.find(query).sort("seq", order).limit(limit).to_list(None)
+        views = [_view(document) for document in found]
+        return views[::-1] if newest else views
+
+    async def changed(self, room_id: str, rev: int, limit: int) -> list[MessageView]:
+        """The first `limit` messages whose latest change is after `rev`, ascending by `rev`."""
+        query = {"room_id": room_id, "rev": {"$gt": rev}}
+        found = await self._messages.find(query).sort("rev", ASCENDING).limit(limit).to_list(None)
+        return [_view(document) for document in found]
+
+    # ── where rooms stand ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def heads(self, room_ids: Some[str]) -> dict[str, Head]:
+        """Where each room stands now: its summary, and on top the messages the summary has not seen."""
+        heads = {room_id: Head() for room_id in room_ids}
+        if not heads:
+            return heads
+        async for state in self._room_state.find({"_id": {"$in": list(heads)}}):
+            last = state.get("last")
+            heads[state["_id"]] = Head(
+                Timeline(state["epoch"], state["seq"], state["rev"]), None if last is None else _view(last)
+            )
+        newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
+        async for document in self._messages.find({"$or": newer}):
+            head, view = heads[document["room_id"]], _view(document)
+            timeline = head.timeline
+            head.timeline = timeline._replace(seq=max(timeline.seq, view.seq), rev=max(timeline.rev, view.rev))
+            head.own[view.sender.id] = max(view.seq, head.own.get(view.sender.id, 0))
+            if head.last is None or view.seq >= head.last.seq:
+                head.last = view
+        return heads
+
+    async def summarise(self, summaries: Mapping[str, Summary]) -> None:
+        """Let `receipts` and then `room_state` catch up; in this order, so that a crash between loses nothing."""
+        marks = {
+            (room_id, user_id): Marks(read=seq, delivered=seq)
+            for room_id, summary in summaries.items()
+            for user_id, seq in summary.own.items()
+        }
+        await self.mark(marks)
+        states: list[UpdateOne] = []
+        for room_id, summary in summaries.items():
+            timeline = summary.timeline
+            change: Document = {"epoch": timeline.epoch, "seq": timeline.seq, "rev": timeline.rev}
+            if summary.last is not None:
+                change["last"] = _document(summary.last)
+            # A summary that comes late (from a writer that was replaced) must not turn back a newer one.
+            states.append(UpdateOne({"_id": room_id, "rev": {"$lt": timeline.rev}}, {"$set": change}))
+            states.append(UpdateOne({"_id": room_id}, {"$setOnInsert": change}, upsert=True))
+        if states:
+            await self._room_state.bulk_write(states, ordered=True)
+
+    # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def marks(self, keys: Some[tuple[str, str]]) -> dict[tuple[str, str], Marks]:
+        """The marks of (room, user) pairs; absent where there are none yet."""
+        if not keys:
+            return {}
+        found = self._receipts.find({"_id": {"$in": [_receipt_id(*key) for key in keys]}})
+        return {(item["room_id"], item["user_id"]): Marks(item["read"], item["delivered"]) async for item in found}
+
+    async def room_marks(self, room_id: str) -> dict[str, Marks]:
+        """All members' marks in a room."""
+        found = self._receipts.find({"room_id": room_id}).sort("_id", ASCENDING)
+        return {item["user_id"]: Marks(item["read"], item["delivered"]) async for item in found}
+
+    async def mark(self, marks: Mapping[tuple[str, str], Marks]) -> None:
+        """Move marks forward; they never go back."""
+        operations = [
+            UpdateOne(
+                {"_id": _receipt_id(room_id, user_id)},
+                {
+                    "$max": {"read": mark.read, "delivered": mark.delivered},
+                    "$setOnInsert": {"room_id": room_id, "user_id": user_id},
+                },
+                upsert=True,
+            )
+            for (room_id, user_id), mark in marks.items()
+        ]
+        if operations:
+            await self._receipts.bulk_write(operations, ordered=False)
+
+    async def purge(self, room_id: str, epoch: str) -> int:
+        """Remove a room's timeline and begin a new `epoch`; how many messages that removed."""
+        await self._room_state.replace_one({"_id": room_id}, {"epoch": epoch, "seq": 0, "rev": 0}, upsert=True)
+        await self._receipts.delete_many({"room_id": room_id})
+        return (await self._messages.delete_many({"room_id": room_id})).deleted_count
+
+
+async def together(*reads: Any) -> list[Any]:
+    """Await independent reads at once."""
+    return list(await asyncio.gather(*reads))
+
+
+def _receipt_id(room_id: str, user_id: str) -> str:
+    return f"{room_id}:{user_id}"
+
+
+_OPTIONAL = ("client_id", "metadata", "edited_at", "deleted_at")
+_INNER = ("tenant", "fingerprint", "born")
+
+
+def _document(message: Message) -> Document:
+    view = message.view
+    sender = view.sender
+    document: Document = {
+        "_id": view.id,
+        "room_id": view.room_id,
+        "seq": view.seq,
+        "rev": view.rev,
+        "type": view.type.value,
+        "content": view.content,
+        "sender": {key: value for key, value in sender.__dict__.items() if value is not None},
+        "created_at": view.created_at,
+        "tenant": message.tenant,
+        "fingerprint": message.fingerprint,
+        "born": message.born,
+    }
+    for name in _OPTIONAL:
+        value = getattr(view, name)
+        if value is not None:
+            document[name] = value
+    if view.reactions:
+        document["reactions"] = [reaction.model_dump() for reaction in view.reactions]
+    return document
+
+
+def _view(document: Document) -> MessageView:
+    fields = {key: value for key, value in document.items() if key not in _INNER}
+    fields["id"] = fields.pop("_id")
+    return MessageView.model_validate(fields)
+
+
+def _message(document: Document) -> Message:
+    return Message(_view(document), document["tenant"], document["fingerprint"], document["born"])
