@@ -1,0 +1,55 @@
+"""The four services as processes: their command, environment and readiness. Imports none of them."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from deploy.embedded import probes
+from deploy.embedded.config import REPOSITORY, Config
+from deploy.embedded.ports import LOOPBACK, Ports
+from deploy.embedded.process import Spec
+
+# Between SIGTERM and SIGKILL, beyond what the service itself allows its drain.
+GRACE_AFTER_DRAIN = 5.0
+# Never inherited from the developer's shell: the stack says which servers its services use.
+OURS = ("AMQP_URL", "MONGO_URL", "HOST", "PORT", "OPS_PORT", "INSTANCE", "JWT_SECRET", "EMBEDDED")
+
+
+def workers(config: Config, ports: Ports, extra: Mapping[str, str], links: Mapping[str, str]) -> list[Spec]:
+    """Rooms, media and the messages workers.
+
+    Args:
+        extra: settings for the services, on top of this process's environment.
+        links: AMQP_URL and MONGO_URL.
+    """
+    placed = [("rooms", 0, ports.rooms), ("media", 0, ports.media)]
+    placed += [("messages", index, ports.messages(index)) for index in range(config.workers)]
+    base = {**_inherited(extra), **links, "HOST": LOOPBACK}
+    return [_spec(config, service, index, port, {**base, "OPS_PORT": str(port)}) for service, index, port in placed]
+
+
+def gateways(config: Config, ports: Ports, extra: Mapping[str, str], links: Mapping[str, str]) -> list[Spec]:
+    """The gateways; they hold connections only and get no MONGO_URL."""
+    base = {**_inherited(extra), "AMQP_URL": links["AMQP_URL"], "HOST": config.host}
+    return [
+        _spec(config, "gateway", index, port, {**base, "PORT": str(port)})
+        for index, port in enumerate(ports.listeners())
+    ]
+
+
+def _inherited(extra: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in {**os.environ, **extra}.items() if name not in OURS}
+
+
+def _spec(config: Config, service: str, index: int, port: int, settings: Mapping[str, str]) -> Spec:
+    name = f"{service}-{index}"
+    host = config.reachable_host if service == "gateway" else LOOPBACK
+    return Spec(
+        name=name,
+        argv=(sys.executable, "-m", f"services.{service}"),
+        env={**settings, "INSTANCE": name, "JWT_SECRET": config.jwt_secret, "EMBEDDED": "1"},
+        cwd=REPOSITORY,
+        port=port,
+        probe=probes.readyz(host, port),
+        grace=config.drain_timeout + GRACE_AFTER_DRAIN,
+    )
