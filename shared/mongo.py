@@ -110,7 +110,10 @@ class Mongo:
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
         """Run `work(session)` in a transaction, again where the server asks for it; its result."""
         async with await self._client.start_session() as session:
-            result: T = await session.with_transaction(work)
+            # A transaction takes these from here or the client, never from the database (manual: "Transactions").
+            result: T = await session.with_transaction(
+                work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern(w="majority", j=True)
+            )
             return result
 
     def close(self) -> None:

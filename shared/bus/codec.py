@@ -103,6 +103,18 @@ def split_batch(body: bytes) -> list[JSON]:
     return batch
 
 
+def batch_of_one(item: Any) -> bytes:
+    """The body of one envelope as `split_batch` gave it, alone.
+
+    Raises:
+        Malformed: where it is nested too deep to be written again.
+    """
+    try:
+        return orjson.dumps([item])
+    except TypeError as error:
+        raise Malformed(f"the envelope cannot be written again: {error}") from error
+
+
 def unique_id() -> str:
     """An id for what has none of its own."""
     return uuid.uuid4().hex

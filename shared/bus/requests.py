@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from shared import metrics
-from shared.bus.codec import JSON, Malformed, encode_refusal, encode_reply, encode_request, split_batch
+from shared.bus.codec import JSON, Malformed, encode_refusal, encode_reply, encode_request, split_batch, unique_id
 from shared.bus.consumer import Consumer
 from shared.bus.publisher import Publisher
 from shared.bus.topology import COMMANDS, QUERIES, REPLIES, command_key, replies_queue
@@ -66,7 +66,8 @@ class Requests:
         self._timeout = timeout
         self._max_pending = max_pending
         self._pending: dict[str, _Pending] = {}
-        self._numbers = itertools.count(1)
+        # Owners know a repeated command by its id, so a restarted process of the same name must not count from 1 again.
+        self._numbers = (f"{name}.{run}.{number}" for run in (unique_id()[:8],) for number in itertools.count(1))
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
@@ -92,7 +93,7 @@ class Requests:
         """
         if len(self._pending) >= self._max_pending:
             raise ChatError(ErrorCode.OVERLOADED, "Too many unanswered requests; try later.", retry_after=1.0)
-        number = f"{self._name}.{next(self._numbers)}"
+        number = next(self._numbers)
         subject = getattr(request, "room_id", None) or getattr(request, "message_id", None)
         envelope = encode_request(
             id=number,

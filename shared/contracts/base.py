@@ -1,9 +1,13 @@
 """The four kinds of contract: Command, Query, Event and View. Holds no field of any particular one."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_METADATA_BYTES = 4096
+MAX_METADATA_DEPTH = 16
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """An opaque identifier: 1 to 128 printable ASCII characters without spaces."""
@@ -13,6 +17,33 @@ MessageId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 
 Seq = Annotated[int, Field(ge=0, le=2**53)]
 """A position in a room, small enough for every JSON reader."""
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what a serializer or BSON chokes on: depth first, since it would exhaust the stack of the others."""
+    level: list[Any] = [metadata]
+    for _ in range(MAX_METADATA_DEPTH):
+        if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in level):
+            raise ValueError("metadata holds an integer of more than 64 bits")
+        if any("\0" in key for value in level if isinstance(value, dict) for key in value):
+            raise ValueError("metadata has a name with a null character")
+        level = [child for value in level for child in _children(value)]
+    if level:
+        raise ValueError(f"metadata is nested deeper than {MAX_METADATA_DEPTH} levels")
+    size = len(json.dumps(metadata, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata is {size} bytes of JSON; at most {MAX_METADATA_BYTES} are kept")
+    return metadata
+
+
+def _children(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""What applications attach to a room or message: opaque, small, plain JSON."""
 
 
 class Service(StrEnum):

@@ -1,18 +1,16 @@
 """Commands, queries, events and views of the messages service: the timeline of a room."""
 
-import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Command, Event, Id, MessageId, Query, Seq, Service, View
+from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Query, Seq, Service, View
 
 MAX_CONTENT = 100_000
 """Hard ceiling on characters; the deployment's MAX_MESSAGE_LENGTH lies below it."""
 
-MAX_METADATA_BYTES = 4096
 MAX_PAGE = 200
 MAX_REACTION_KINDS = 50
 
@@ -24,16 +22,8 @@ class MessageType(StrEnum):
     SYSTEM = "system"
 
 
-def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
-    size = len(json.dumps(metadata, separators=(",", ":"), ensure_ascii=False).encode())
-    if size > MAX_METADATA_BYTES:
-        raise ValueError(f"metadata is {size} bytes of JSON; at most {MAX_METADATA_BYTES} are kept")
-    return metadata
-
-
 Content = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT)]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
-Metadata = Annotated[dict[str, Any], AfterValidator(_bounded)]
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,16}:[0-9]{1,16}$")]
 """`epoch:rev`, the last change a client has seen of a room."""
 

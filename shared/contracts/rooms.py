@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Command, Event, Id, Query, Service, View
+from shared.contracts.base import Command, Event, Id, Metadata, Query, Service, View
 from shared.contracts.envelope import Actor
 
 MAX_MEMBERS = 5000
@@ -148,7 +148,7 @@ class CreateRoom(RoomCommand):
     type: RoomType = RoomType.GROUP
     name: Name | None = None
     members: list[Id] = Field(default=[], max_length=MAX_MEMBERS - 1)
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
 
 
 class UpdateRoom(RoomCommand):
@@ -159,7 +159,7 @@ class UpdateRoom(RoomCommand):
 
     room_id: Id
     name: Name | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     version: int | None = None
 
 

@@ -1,0 +1,130 @@
+"""`python -m services.gateway`: one gateway. Constructs everything; decides nothing."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+from aiohttp import web
+
+from services.gateway.dispatch import Dispatcher
+from services.gateway.edge import Edge
+from services.gateway.fanout import Fanout
+from services.gateway.hub import Hub
+from services.gateway.limits import RateLimit
+from services.gateway.rest import Rest, answer_errors
+from services.gateway.socket import NativeSocket
+from services.gateway.subscriptions import Subscriptions
+from services.gateway.typing import Typists
+from services.gateway.v1 import ROUTES
+from shared.auth import Authenticator
+from shared.bus.consumer import Consumer
+from shared.bus.link import Link
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Requests
+from shared.bus.topology import durable_queues, events_queue
+from shared.contracts.errors import CloseCode
+from shared.service import Service, run
+from shared.settings import unlimited
+
+PREFETCH = 256
+BACKLOG = 4096
+GOODBYE = 2.0
+"""Seconds clients have to answer the close frame of a restart."""
+
+
+async def main(service: Service) -> None:
+    """Run until stopped."""
+    settings, name, tasks = service.settings, service.settings.name, service.tasks
+    authenticator = Authenticator(settings)
+    link = Link(settings.amqp_url, name, durable_queues(settings.shards))
+    publisher = Publisher(link, tasks, settings.command_timeout)
+    replies, events, room_events = (Consumer(link, PREFETCH) for _ in range(3))
+    requests = Requests(
+        replies,
+        publisher,
+        name=name,
+        shards=settings.shards,
+        timeout=settings.command_timeout,
+        max_pending=settings.max_pending,
+    )
+    hub = Hub(
+        per_user=unlimited(settings.connections_per_user),
+        in_total=unlimited(settings.max_connections),
+        heartbeat=settings.heartbeat,
+    )
+    edge = Edge(settings, authenticator, requests)
+    fanout = Fanout(hub, events, requests)
+    subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, settings.max_rooms_subscribed)
+    typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
+    dispatcher = Dispatcher(
+        requests,
+        hub,
+        RateLimit(settings.messages_per_minute, "messages"),
+        max_in_flight=settings.max_in_flight,
+        max_length=unlimited(settings.max_message_length),
+    )
+    socket = NativeSocket(
+        settings=settings,
+        edge=edge,
+        hub=hub,
+        dispatcher=dispatcher,
+        subscriptions=subscriptions,
+        typists=typists,
+        tasks=tasks,
+    )
+    app = web.Application(middlewares=[answer_errors], client_max_size=settings.max_frame_bytes)
+    service.add_ops_routes(app)
+    app.router.add_get("/ws", socket.handle)
+    Rest(edge, dispatcher).add_routes(app, ROUTES)
+
+    await requests.start()
+    await events.add(events_queue(name, "message.#", "typing.#"))
+    await room_events.add(events_queue(f"{name}.rooms", "room.#"))
+
+    async def restored(_connection: object) -> None:
+        fanout.heal_all()
+        subscriptions.reconcile_all()
+
+    link.on_change(restored)
+    for work in (
+        link.run(),
+        requests.run(hub.flush),
+        requests.sweep(),
+        fanout.run(),
+        fanout.run_healing(),
+        subscriptions.run(),
+        typists.run(),
+        hub.watch(),
+        _expire(hub),
+    ):
+        tasks.spawn(work, work.__name__)
+    service.checks["rabbitmq"] = link.check
+
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_address=True)
+    await site.start()
+
+    async def answer_what_is_asked() -> None:
+        await site.stop()
+        await requests.quiet.wait()
+
+    async def say_goodbye() -> None:
+        hub.close_all(CloseCode.RESTART, "the server restarts; reconnect")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await hub.empty.wait()
+
+    service.on_drain += [answer_what_is_asked, say_goodbye, publisher.flush]
+    await service.until_stopped()
+    await runner.cleanup()
+
+
+async def _expire(hub: Hub) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        hub.close_expired(time.time())
+
+
+if __name__ == "__main__":
+    run("gateway", main)

@@ -1,0 +1,102 @@
+"""One client socket's outward side: a buffer of ready frames and one transport write per flush.
+
+Reads nothing and knows no protocol. A reader too slow for the limit is closed; it resumes by `rev`.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import orjson
+
+from services.gateway.frames import close_frame
+from shared import metrics
+from shared.auth import Identity
+from shared.bus.codec import encode_actor
+from shared.contracts.errors import CloseCode
+
+if TYPE_CHECKING:
+    from services.gateway.feeds import Feed
+
+CLOSE_GRACE = 5.0
+"""Seconds a peer has to answer a close frame before the socket is cut."""
+
+MAX_UNGREETED = 5000
+"""Frames that may gather before the greeting."""
+
+_slow = metrics.counter("slow_consumers", "Connections closed because their reader was too slow")
+
+
+class Connection:
+    """A client's socket.
+
+    `out` holds frames not yet handed to the transport: for at most one batch, as the hub flushes after each, or
+    until the client has been greeted, for `ready` is the first frame.
+    """
+
+    __slots__ = (
+        "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
+        "out", "seen_at", "transport",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection_id: str, identity: Identity, transport: asyncio.Transport, *, limit: int, now: float
+    ) -> None:
+        self.id = connection_id
+        self.transport = transport
+        self.out: list[bytes] = []
+        self.feeds: dict[str, Feed] = {}
+        self.follows_rooms = True
+        self.greeted = False
+        self.in_flight = 0
+        self.malformed = 0
+        self.seen_at = now
+        self.closed_at: float | None = None
+        self._limit = limit
+        self.identify(identity)
+
+    def identify(self, identity: Identity) -> None:
+        """Take over an identity: at first, and when the token is renewed."""
+        self.identity = identity
+        self.actor: orjson.Fragment = encode_actor(identity.actor)
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """(tenant, user id): who this is."""
+        actor = self.identity.actor
+        return (actor.tenant, actor.id)
+
+    @property
+    def open(self) -> bool:
+        """Whether frames still go out."""
+        return self.closed_at is None
+
+    def flush(self, now: float) -> None:
+        """Write all that is buffered at once; close a reader that has left too much unread."""
+        if self.closed_at is not None or self.transport.is_closing():
+            self.out.clear()
+            return
+        if not self.greeted:
+            if len(self.out) > MAX_UNGREETED:
+                self.close(CloseCode.SLOW_CONSUMER, "too much happened while connecting; try again", now)
+            return
+        self.transport.write(self.out[0] if len(self.out) == 1 else b"".join(self.out))
+        self.out.clear()
+        if self.transport.get_write_buffer_size() > self._limit:
+            _slow.inc()
+            self.close(CloseCode.SLOW_CONSUMER, "too slow: resume from your last rev", now)
+
+    def greet(self, greeting: list[bytes], now: float) -> None:
+        """Send the first frames, and after them what has gathered meanwhile."""
+        self.greeted = True
+        self.out[:0] = greeting
+        self.flush(now)
+
+    def close(self, code: int, reason: str, now: float) -> None:
+        """Send what is buffered and a close frame (RFC 6455 section 7.1.2); nothing goes out after it."""
+        if self.closed_at is not None:
+            return
+        self.closed_at = now
+        if not self.transport.is_closing():
+            last = self.out if self.greeted else []
+            self.transport.write(b"".join([*last, close_frame(code, reason)]))
+        self.out.clear()

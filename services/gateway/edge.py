@@ -1,0 +1,111 @@
+"""The door: who may come in, from where, with which token. The same for sockets and REST."""
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from services.gateway.limits import RateLimit
+from services.gateway.native import SUBPROTOCOL
+from shared.auth import Authenticator, Identity
+from shared.bus.codec import JSON, encode_actor
+from shared.bus.requests import Requests
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.rooms import RecordUser
+from shared.logging import get_logger
+from shared.settings import Settings
+
+log = get_logger(__name__)
+
+COOKIES = ("token", "jwt")
+BEARER_PROTOCOL = "bearer."
+MAX_RECORDED = 100_000
+
+
+class Edge:
+    """Admission and identity."""
+
+    def __init__(self, settings: Settings, authenticator: Authenticator, requests: Requests) -> None:
+        self._settings = settings
+        self._authenticator = authenticator
+        self._requests = requests
+        self._origins = {origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip()}
+        self._connects = RateLimit(settings.connections_per_minute_per_ip, "connections from your address")
+        self._recorded: dict[tuple[str, str], int] = {}
+
+    def admit(self, address: str, now: float) -> None:
+        """Count a connection of an address. Raises ChatError `rate_limited`."""
+        self._connects.take(address, now)
+
+    async def authenticate(self, token: str | None) -> Identity:
+        """Who a token stands for. Raises ChatError `unauthenticated`."""
+        return await self._authenticator.authenticate(token)
+
+    async def identify(self, request: web.Request, token: str | None) -> Identity:
+        """Who sends a request, with the tenant its header names taken into account.
+
+        Raises:
+            ChatError: `unauthenticated`, or `forbidden` for a foreign origin or tenant.
+        """
+        if token is None:
+            token = self._cookie(request)
+        identity = await self.authenticate(token)
+        tag = request.headers.get("x-tenant-tag")
+        if tag is None or tag == identity.actor.tenant:
+            return identity
+        if self._settings.trust_tenant_header and not identity.tenant_claimed:
+            return Identity(identity.actor.model_copy(update={"tenant": tag}), identity.expires, tenant_claimed=False)
+        raise ChatError(ErrorCode.FORBIDDEN, "The header x-tenant-tag names another tenant than the token.")
+
+    def _cookie(self, request: web.Request) -> str | None:
+        token = next((request.cookies[name] for name in COOKIES if name in request.cookies), None)
+        if token is not None and not self._same_site(request):
+            # Browsers send cookies from any page: without this check any site could chat in its visitors' names.
+            raise ChatError(ErrorCode.FORBIDDEN, "A cookie token is not accepted from this origin (ALLOWED_ORIGINS).")
+        return token
+
+    def _same_site(self, request: web.Request) -> bool:
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return request.method in ("GET", "HEAD") and "Upgrade" not in request.headers
+        return origin in self._origins or urlsplit(origin).netloc == request.host
+
+    def record(self, identity: Identity) -> None:
+        """Let the directory know a user's claims, when they are new here. Nobody waits for it."""
+        actor = identity.actor
+        key, claims = (actor.tenant, actor.id), hash(actor)
+        if self._recorded.get(key) == claims:
+            return
+        if len(self._recorded) >= MAX_RECORDED:
+            self._recorded.clear()
+        self._recorded[key] = claims
+
+        def answered(_result: JSON | None, error: ChatError | None) -> None:
+            if error is not None:
+                self._recorded.pop(key, None)
+                log.warning("user was not recorded", error=error.message)
+
+        try:
+            self._requests.send(RecordUser(), encode_actor(actor), actor.tenant, answered)
+        except ChatError as error:
+            answered(None, error)
+
+
+def token_of(request: web.Request) -> str | None:
+    """The token a request carries outside its cookies: Bearer header, `?token=`, or a `bearer.<jwt>` subprotocol."""
+    header = request.headers.get("Authorization", "")
+    if header[:7].lower() == "bearer ":
+        return header[7:].strip()
+    if "token" in request.query:
+        return request.query["token"]
+    offered = (item.strip() for item in request.headers.get("Sec-WebSocket-Protocol", "").split(","))
+    return next((item.removeprefix(BEARER_PROTOCOL) for item in offered if item.startswith(BEARER_PROTOCOL)), None)
+
+
+def protocols_of(request: web.Request) -> tuple[str, ...]:
+    """The subprotocols to accept: never the one that carries the token."""
+    return (SUBPROTOCOL,) if SUBPROTOCOL in request.headers.get("Sec-WebSocket-Protocol", "") else ()
+
+
+def client_address(request: web.Request) -> str:
+    """The peer's address."""
+    return request.remote or "unknown"

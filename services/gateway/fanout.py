@@ -1,0 +1,198 @@
+"""From events to sockets: each batch parsed once, each event encoded once, each connection written to once.
+
+A feed that is behind is healed by asking the messages service what has changed since; so is every feed after the
+broker link was lost. What one event's failure breaks is that event only.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.gateway import native
+from services.gateway.feeds import Feed
+from services.gateway.hub import Hub
+from shared import metrics
+from shared.bus.codec import JSON, Malformed, encode_actor, split_batch
+from shared.bus.consumer import Consumer
+from shared.bus.requests import Requests
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, CloseCode, ErrorCode
+from shared.contracts.messages import MAX_PAGE, RoomSyncView, Sync
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+MAX_HEALED_AT_ONCE = 100
+MAX_HEALED_CHANGES = 10_000
+"""Changes a healing collects before it delivers; past it, clients are told to start afresh."""
+
+_events = metrics.counter("events_received", "Events from the bus")
+_healed = metrics.counter("feeds_healed", "Rooms whose missed changes were fetched")
+
+
+class Fanout:
+    """Delivers timeline events to the feeds."""
+
+    def __init__(self, hub: Hub, consumer: Consumer, requests: Requests) -> None:
+        self._hub = hub
+        self._consumer = consumer
+        self._requests = requests
+        self._behind: dict[str, Feed] = {}
+        self._signal = asyncio.Event()
+
+    async def run(self) -> None:
+        """Apply event batches as they come. Ends only by cancellation."""
+        while True:
+            deliveries = await self._consumer.take(128)
+            for delivery in deliveries:
+                self.apply(delivery.body)
+            self._hub.flush()
+            await self._consumer.settle(deliveries)
+
+    def apply(self, body: bytes) -> None:
+        """Deliver one batch, without flushing."""
+        for envelope in each_event(body):
+            _events.inc()
+            feed = self._hub.feeds.get(envelope["subject"])
+            if feed is None:
+                continue
+            rev = envelope.get("roomrev")
+            if rev is None:
+                data = native.happening(envelope["type"], feed.room_id, envelope["data"])
+                self._hub.post_all(feed.members, data)
+            elif feed.accept(envelope["roomseq"], rev):
+                self._deliver(feed, envelope, rev)
+            elif feed.behind:
+                self.heal(feed)
+
+    def _deliver(self, feed: Feed, envelope: JSON, rev: int) -> None:
+        message = envelope["data"]["message"]
+        data = native.timeline(envelope["type"], feed.room_id, envelope["roomseq"], rev, message)
+        self._hub.post_all(feed.members, data)
+        if feed.joining:
+            self._offer(feed, rev, data)
+
+    def _offer(self, feed: Feed, rev: int, data: bytes) -> None:
+        ready, full = feed.offer(rev, data)
+        self._hub.post_all(ready, data)
+        feed.promote()
+        for connection in full:
+            connection.close(CloseCode.SLOW_CONSUMER, "too much happened while joining; try again", self._hub.now())
+
+    # ── healing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def heal(self, feed: Feed) -> None:
+        """Fetch what the feed has missed, soon."""
+        if not feed.healing:
+            feed.healing = True
+            self._behind[feed.room_id] = feed
+            self._signal.set()
+
+    def heal_all(self) -> None:
+        """Anything may have been missed: the broker link was lost."""
+        for feed in self._hub.feeds.values():
+            if feed.rev >= 0:
+                self.heal(feed)
+
+    async def run_healing(self) -> None:
+        """Heal feeds, many per query. Ends only by cancellation."""
+        while True:
+            await self._signal.wait()
+            self._signal.clear()
+            while self._behind:
+                some = list(self._behind.values())[:MAX_HEALED_AT_ONCE]
+                try:
+                    for tenant, feeds in groupby(sorted(some, key=lambda feed: feed.tenant), lambda feed: feed.tenant):
+                        await self._heal_together(tenant, list(feeds))
+                except (ChatError, ValidationError) as error:
+                    log.warning("healing did not succeed yet", rooms=len(some), error=str(error)[:200])
+                    await asyncio.sleep(0.5)
+
+    async def _heal_together(self, tenant: str, feeds: list[Feed]) -> None:
+        changes: dict[str, list[RoomSyncView]] = {feed.room_id: [] for feed in feeds}
+        cursors: dict[str, str | None] = {feed.room_id: f"{feed.epoch}:{feed.rev}" for feed in feeds}
+        actor = encode_actor(Actor(id="gateway", tenant=tenant, roles=("service",)))
+        while cursors:
+            result = await self._requests.ask(Sync(cursors=cursors, limit=MAX_PAGE), actor, tenant)
+            if "unavailable" in result.get("errors", {}).values():
+                raise ChatError(ErrorCode.UNAVAILABLE, "the rooms' members cannot be looked up")
+            pages = {room_id: RoomSyncView.model_validate(page) for room_id, page in result["rooms"].items()}
+            for room_id, page in pages.items():
+                changes[room_id].append(page)
+            cursors = {
+                room_id: page.cursor
+                for room_id, page in pages.items()
+                if page.has_more and len(changes[room_id]) * MAX_PAGE < MAX_HEALED_CHANGES
+            }
+        for feed in feeds:
+            self._behind.pop(feed.room_id, None)
+            feed.healing = False
+            self._inject(feed, changes[feed.room_id])
+            if feed.behind:
+                self.heal(feed)
+        self._hub.flush()
+
+    def _inject(self, feed: Feed, pages: list[RoomSyncView]) -> None:
+        if not pages:
+            feed.ahead = feed.rev  # the room is gone; its deletion is told by its own event
+            return
+        _healed.inc()
+        last = pages[-1]
+        if last.reset or last.has_more:
+            feed.epoch, feed.seq, feed.rev, feed.ahead = last.epoch, last.seq, last.rev, last.rev
+            data = {"epoch": last.epoch, "seq": last.seq, "rev": last.rev}
+            self._hub.post_all(feed.connections, native.happening("room.reset", feed.room_id, data))
+            feed.promote()
+            return
+        reached = int(last.cursor.split(":")[1])
+        # New messages first and by seq, for all clients see one order; then what happened to older ones. Until the
+        # last of these frames a client resumes from the rev before them, for they are not in the order of rev.
+        messages = sorted(
+            (message for page in pages for message in page.messages),
+            key=lambda message: (0, message.seq) if message.seq > feed.seq else (1, message.rev),
+        )
+        for number, message in enumerate(messages, start=1):
+            kind = _kind_of(new=message.seq > feed.seq, deleted=message.deleted_at is not None)
+            rev = reached if number == len(messages) else feed.rev
+            data_ = native.timeline(kind, feed.room_id, message.seq, rev, message.model_dump(mode="json"))
+            self._hub.post_all(feed.members, data_)
+            self._offer(feed, message.rev, data_)
+        feed.seq = max([feed.seq, *(message.seq for message in messages)])
+        feed.rev = max(feed.rev, reached)
+        feed.ahead = max(feed.ahead, feed.rev)
+        feed.promote()
+
+
+def _kind_of(*, new: bool, deleted: bool) -> str:
+    if new:
+        return "message.created"
+    return "message.deleted" if deleted else "message.updated"
+
+
+def each_event(body: bytes) -> Iterable[JSON]:
+    """The events of a batch that have the shape of one; others are logged and left out."""
+    try:
+        items = split_batch(body)
+    except Malformed as error:
+        log.error("malformed event batch dropped", error=str(error))
+        return
+    for item in items:
+        if _well_formed(item):
+            yield item
+        else:
+            log.error("malformed event dropped", event=str(item)[:200])
+
+
+def _well_formed(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    data, rev = item.get("data"), item.get("roomrev")
+    return (
+        isinstance(item.get("type"), str)
+        and isinstance(item.get("subject"), str)
+        and isinstance(data, dict)
+        and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
+    )

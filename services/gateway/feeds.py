@@ -1,0 +1,112 @@
+"""Feeds: one per subscribed room, in step with the room's `rev`. Pure state; healing and queries live in fanout.py.
+
+A feed delivers each change once and in order. A change that skips a `rev` marks the feed as behind; what comes
+until it is healed is dropped, for the healing brings it. A connection that joins holds back what arrives until it
+knows from which `rev` on it is told.
+"""
+
+from dataclasses import dataclass, field
+
+from services.gateway.connection import Connection
+
+MAX_HELD = 2000
+"""Frames a joining connection may hold back before it counts as too slow."""
+
+
+@dataclass(slots=True)
+class _Join:
+    """A subscription on its way: `start` is the `rev` the client was told, once it is known."""
+
+    start: int | None = None
+    held: list[tuple[int, bytes]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Feed:
+    """A room's stream at this gateway. `rev` is -1 until the room's state is known."""
+
+    room_id: str
+    tenant: str
+    epoch: str = "0"
+    seq: int = 0
+    rev: int = -1
+    ahead: int = -1
+    """The highest `rev` heard of; more than `rev` while the feed is behind."""
+    healing: bool = False
+    members: dict[Connection, None] = field(default_factory=dict)
+    joining: dict[Connection, _Join] = field(default_factory=dict)
+
+    @property
+    def unused(self) -> bool:
+        """Whether nobody is subscribed."""
+        return not self.members and not self.joining
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Everybody subscribed."""
+        return [*self.members, *self.joining]
+
+    def accept(self, seq: int, rev: int) -> bool:
+        """Whether the change `rev` is the next one, to be delivered now."""
+        if rev == self.rev + 1 and self.rev >= 0 and not self.healing:
+            self.rev = rev
+            self.seq = max(self.seq, seq)
+            self.ahead = max(self.ahead, rev)
+            return True
+        self.ahead = max(self.ahead, rev)
+        return False
+
+    @property
+    def behind(self) -> bool:
+        """Whether something was missed that only a query can bring."""
+        return self.rev >= 0 and self.ahead > self.rev
+
+    def join(self, connection: Connection) -> None:
+        """Begin a subscription."""
+        if connection not in self.members:
+            self.joining[connection] = _Join()
+
+    def start(self, connection: Connection, epoch: str, seq: int, rev: int) -> list[bytes]:
+        """The client was told that the room stands at `rev`: what it was not told of, of all that was held back."""
+        if self.rev < 0:
+            self.epoch, self.seq, self.rev = epoch, seq, rev
+            self.ahead = max(self.ahead, rev)
+        join = self.joining.get(connection)
+        if join is None:
+            return []
+        if self.rev >= rev:
+            del self.joining[connection]
+            self.members[connection] = None
+        else:
+            join.start = rev  # the feed itself has yet to arrive there
+        held, join.held = join.held, []
+        return [frame for at, frame in held if at > rev]
+
+    def leave(self, connection: Connection) -> None:
+        """End a subscription."""
+        self.members.pop(connection, None)
+        self.joining.pop(connection, None)
+
+    def offer(self, rev: int, frame: bytes) -> tuple[list[Connection], list[Connection]]:
+        """Show a change to those who are joining.
+
+        Returns:
+            Those who get it now, and those who have held back too much to go on.
+        """
+        ready, full = [], []
+        for connection, join in self.joining.items():
+            if join.start is not None:
+                if rev > join.start:
+                    ready.append(connection)
+            elif len(join.held) < MAX_HELD:
+                join.held.append((rev, frame))
+            else:
+                full.append(connection)
+        return ready, full
+
+    def promote(self) -> None:
+        """Make members of those who joined at a `rev` that the feed has reached."""
+        for connection, join in list(self.joining.items()):
+            if join.start is not None and self.rev >= join.start:
+                del self.joining[connection]
+                self.members[connection] = None

@@ -1,0 +1,169 @@
+"""The hub: every connection, who they belong to, which feeds they are on, and what has yet to be flushed."""
+
+import asyncio
+from collections.abc import Iterable
+
+from services.gateway.connection import CLOSE_GRACE, Connection
+from services.gateway.feeds import Feed
+from services.gateway.frames import PING, frame
+from shared import metrics
+from shared.contracts.errors import ChatError, CloseCode, ErrorCode
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+TICK = 1.0
+_ping = frame(b"", PING)
+
+_connections = metrics.gauge("connections", "Open client connections")
+_feeds = metrics.gauge("feeds", "Rooms somebody here is subscribed to")
+_frames = metrics.counter("frames_sent", "Frames handed to client connections")
+
+
+class Hub:
+    """Connections and feeds of one gateway.
+
+    Args:
+        per_user: connections a user may have; `in_total`: all together.
+        heartbeat: seconds between pings; after two without a sign of life a connection is cut.
+    """
+
+    def __init__(self, *, per_user: float, in_total: float, heartbeat: float) -> None:
+        self._per_user = per_user
+        self._in_total = in_total
+        self._heartbeat = heartbeat
+        self._loop = asyncio.get_running_loop()
+        self._dirty: dict[Connection, None] = {}
+        self.connections: dict[str, Connection] = {}
+        self.users: dict[tuple[str, str], set[Connection]] = {}
+        self.feeds: dict[str, Feed] = {}
+
+    def now(self) -> float:
+        """The loop's clock, by which connections are judged."""
+        return self._loop.time()
+
+    # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_room_for(self, user: tuple[str, str]) -> None:
+        """Raise ChatError where another connection would be too many."""
+        if len(self.connections) >= self._in_total:
+            raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
+        if len(self.users.get(user, ())) >= self._per_user:
+            raise ChatError(
+                ErrorCode.RATE_LIMITED,
+                f"You have {self._per_user:g} connections open, which is the limit; close one first.",
+                retry_after=5.0,
+            )
+
+    def add(self, connection: Connection) -> None:
+        """A client is here."""
+        self.connections[connection.id] = connection
+        self.users.setdefault(connection.user, set()).add(connection)
+        _connections.set(len(self.connections))
+
+    def remove(self, connection: Connection) -> None:
+        """A client is gone."""
+        for feed in list(connection.feeds.values()):
+            self.unsubscribe(connection, feed.room_id)
+        self.connections.pop(connection.id, None)
+        devices = self.users.get(connection.user)
+        if devices is not None:
+            devices.discard(connection)
+            if not devices:
+                del self.users[connection.user]
+        self._dirty.pop(connection, None)
+        _connections.set(len(self.connections))
+
+    def connections_of(self, tenant: str, user_id: str) -> list[Connection]:
+        """A user's connections here."""
+        return list(self.users.get((tenant, user_id), ()))
+
+    # ── feeds ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def join(self, connection: Connection, room_id: str) -> Feed:
+        """Begin to subscribe a connection to a room; `Feed.start` completes it."""
+        feed = self.feeds.get(room_id)
+        if feed is None:
+            feed = self.feeds[room_id] = Feed(room_id, connection.user[0])
+            _feeds.set(len(self.feeds))
+        feed.join(connection)
+        connection.feeds[room_id] = feed
+        return feed
+
+    def unsubscribe(self, connection: Connection, room_id: str) -> None:
+        """End a subscription, and the feed with its last one."""
+        feed = connection.feeds.pop(room_id, None)
+        if feed is None:
+            return
+        feed.leave(connection)
+        if feed.unused:
+            self.feeds.pop(room_id, None)
+            _feeds.set(len(self.feeds))
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def post(self, connection: Connection, data: bytes) -> None:
+        """Buffer a frame for a connection until `flush`."""
+        connection.out.append(data)
+        self._dirty[connection] = None
+
+    def post_all(self, connections: Iterable[Connection], data: bytes) -> None:
+        """Buffer one frame for many."""
+        dirty = self._dirty
+        for connection in connections:
+            connection.out.append(data)
+            dirty[connection] = None
+
+    def flush(self) -> None:
+        """One write per connection that has something to be sent."""
+        if not self._dirty:
+            return
+        now, dirty = self._loop.time(), self._dirty
+        self._dirty = {}
+        sent = 0
+        for connection in dirty:
+            sent += len(connection.out)
+            connection.flush(now)
+        _frames.inc(sent)
+
+    def send(self, connection: Connection, data: bytes) -> None:
+        """Send a frame at once."""
+        self.post(connection, data)
+        self.flush()
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def watch(self) -> None:
+        """Ping, and cut who is silent, expired or does not answer a close. Ends only by cancellation."""
+        next_ping = self.now() + self._heartbeat
+        while True:
+            await asyncio.sleep(TICK)
+            now = self.now()
+            ping = now >= next_ping
+            if ping:
+                next_ping = now + self._heartbeat
+            for connection in list(self.connections.values()):
+                self._judge(connection, now, ping=ping)
+
+    def _judge(self, connection: Connection, now: float, *, ping: bool) -> None:
+        if connection.closed_at is not None:
+            if now - connection.closed_at > CLOSE_GRACE:
+                connection.transport.abort()
+        elif now - connection.seen_at > 2 * self._heartbeat + TICK:
+            connection.transport.abort()
+        elif ping and not connection.transport.is_closing():
+            connection.transport.write(_ping)
+
+    def close_expired(self, wall: float) -> None:
+        """Close connections whose token ended before `wall` (seconds since the epoch)."""
+        now = self.now()
+        for connection in list(self.connections.values()):
+            if connection.open and connection.identity.expires < wall:
+                connection.close(CloseCode.UNAUTHENTICATED, "the token has expired", now)
+
+    def close_all(self, code: int, reason: str) -> None:
+        """Say goodbye to everybody."""
+        self.flush()
+        now = self.now()
+        for connection in list(self.connections.values()):
+            connection.close(code, reason, now)

@@ -1,0 +1,197 @@
+"""The native WebSocket protocol (docs/protocol.md) as rows, and the codec between its frames and the contracts.
+
+Holds no state: what a frame means for connections and feeds is socket.py's business.
+"""
+
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import Field, ValidationError
+
+from services.gateway.frames import frame
+from services.gateway.rows import Emit, Local, On
+from shared.bus.codec import JSON
+from shared.contracts import messages, presence, rooms
+from shared.contracts.base import Id, Model, View
+from shared.contracts.errors import ChatError, ErrorCode, invalid
+
+M = TypeVar("M", bound=Model)
+
+SUBPROTOCOL = "parley.v1"
+
+
+class Subscribe(Model):
+    """Follow a room on this connection."""
+
+    room_id: Id
+
+
+class Unsubscribe(Model):
+    """Stop following a room on this connection; the membership stays."""
+
+    room_id: Id
+
+
+class Typing(Model):
+    """Say that one has started or stopped typing."""
+
+    room_id: Id
+
+
+class Refresh(Model):
+    """Renew the token of an open connection; it must be the same user's."""
+
+    token: str = Field(min_length=1, max_length=8192)
+
+
+class Ping(Model):
+    """Ask for a sign of life."""
+
+
+class Done(View):
+    """It is done."""
+
+
+class Refreshed(View):
+    """The connection now lasts until `expires` (seconds since the epoch)."""
+
+    expires: float
+
+
+class Pong(View):
+    """The server's clock, in seconds since the epoch."""
+
+    time: float
+
+
+ON: dict[str, On] = {
+    row.name: row
+    for row in (
+        On("message.send", messages.SendMessage, counted=True),
+        On("message.edit", messages.EditMessage, counted=True),
+        On("message.delete", messages.DeleteMessage),
+        On("message.react", messages.ReactToMessage, counted=True),
+        On("message.unreact", messages.UnreactToMessage),
+        On("message.get", messages.GetMessage),
+        On("read.mark", messages.MarkRead),
+        On("delivered.mark", messages.MarkDelivered),
+        On("receipts.get", messages.GetReceipts),
+        On("history.get", messages.GetHistory),
+        On("sync", messages.Sync),
+        On("room.create", rooms.CreateRoom),
+        On("room.update", rooms.UpdateRoom),
+        On("room.leave", rooms.LeaveRoom),
+        On("room.delete", rooms.DeleteRoom),
+        On("room.get", rooms.GetRoom),
+        On("rooms.list", rooms.ListRooms),
+        On("member.add", rooms.AddMember),
+        On("member.remove", rooms.RemoveMember),
+        On("member.set_role", rooms.SetRole),
+        On("members.list", rooms.ListMembers),
+    )
+}
+
+LOCAL: dict[str, Local] = {
+    row.name: row
+    for row in (
+        Local("room.subscribe", Subscribe, messages.RoomStateView, "Follow a room on this connection."),
+        Local("room.unsubscribe", Unsubscribe, Done, "Stop following a room on this connection."),
+        Local("typing.start", Typing, Done, "Show the room's readers that one is typing."),
+        Local("typing.stop", Typing, Done, "Show that one is not typing any more."),
+        Local("auth.refresh", Refresh, Refreshed, "Renew the connection's token."),
+        Local("ping", Ping, Pong, "Ask for a sign of life."),
+    )
+}
+
+EMIT: dict[str, Emit] = {
+    name: Emit(event, name)
+    for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS)
+    for name, event in events.items()
+    if event is not messages.WorkerBeat
+}
+
+
+class Incoming:
+    """A frame that is at least of the right outer shape."""
+
+    __slots__ = ("data", "id", "type")
+
+    def __init__(self, type: str, id: str | int | None, data: JSON) -> None:
+        self.type = type
+        self.id = id
+        self.data = data
+
+
+class Misshapen(Exception):  # noqa: N818 - a state of a frame
+    """A frame without a usable outer shape; `id` is what could be read of it."""
+
+    def __init__(self, error: ChatError, id: Any = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.id = id if isinstance(id, str | int) else None
+
+
+def read(text: bytes) -> Incoming:
+    """The outer shape of a client's frame: `{"type", "id", "data"}`.
+
+    Raises:
+        Misshapen: saying what is wrong with it.
+    """
+    try:
+        outer = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _misshapen(f"The frame is not JSON: {error}.") from error
+    if not isinstance(outer, dict):
+        raise _misshapen("The frame is not a JSON object with 'type', 'id' and 'data'.")
+    number, kind, data = outer.get("id"), outer.get("type"), outer.get("data", {})
+    if number is not None and not (isinstance(number, str | int) and len(str(number)) <= 128):
+        raise _misshapen("The frame's 'id' must be a string or number of at most 128 characters.")
+    if not isinstance(kind, str):
+        raise _misshapen("The frame has no 'type'.", number)
+    if not isinstance(data, dict):
+        raise _misshapen("The frame's 'data' must be a JSON object.", number)
+    if outer.keys() - {"type", "id", "data"}:
+        raise _misshapen("The frame has fields other than 'type', 'id' and 'data'.", number)
+    return Incoming(kind, number, data)
+
+
+def contract(model: type[M], incoming: Incoming) -> M:
+    """The frame's data as the contract of its type. Raises ChatError `invalid`."""
+    try:
+        return model.model_validate(incoming.data)
+    except ValidationError as error:
+        raise invalid(error, incoming.type) from error
+
+
+def unknown(kind: str) -> ChatError:
+    """The error for a type that is no row."""
+    return ChatError(ErrorCode.INVALID, f"There is no frame type '{kind[:100]}'.")
+
+
+def ack(number: str | int | None, result: JSON | None) -> bytes:
+    """The answer to a command or query that succeeded."""
+    return frame(orjson.dumps({"type": "ack", "id": number, "data": result}))
+
+
+def refusal(number: str | int | None, error: ChatError) -> bytes:
+    """The answer to one that did not."""
+    return frame(orjson.dumps({"type": "error", "id": number, "error": error.view().model_dump(mode="json")}))
+
+
+def timeline(kind: str, room_id: str, seq: int, rev: int, message: JSON) -> bytes:
+    """A change of a room's timeline. `rev` is the cursor after it: what a client resumes from."""
+    return frame(orjson.dumps({"type": kind, "room_id": room_id, "seq": seq, "rev": rev, "data": message}))
+
+
+def happening(kind: str, room_id: str, data: JSON) -> bytes:
+    """Anything else that happens in or to a room."""
+    return frame(orjson.dumps({"type": kind, "room_id": room_id, "data": data}))
+
+
+def ready(data: JSON) -> bytes:
+    """The first frame of a connection."""
+    return frame(orjson.dumps({"type": "ready", "data": data}))
+
+
+def _misshapen(message: str, id: Any = None) -> Misshapen:
+    return Misshapen(ChatError(ErrorCode.INVALID, message), id)

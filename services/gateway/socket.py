@@ -1,0 +1,231 @@
+"""`GET /ws`: one client's native WebSocket, from the handshake to the last frame.
+
+Every frame gets an answer: an ack, or an error that names what was wrong. Only a token that fails, a peer that sends
+nothing but nonsense, or one of the limits ends a connection, each with its close code.
+"""
+
+import secrets
+import time
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from services.gateway import native
+from services.gateway.connection import Connection
+from services.gateway.dispatch import Dispatcher
+from services.gateway.edge import Edge, client_address, protocols_of, token_of
+from services.gateway.frames import PONG, frame
+from services.gateway.hub import Hub
+from services.gateway.subscriptions import Subscriptions, summary
+from services.gateway.typing import Typists
+from shared.auth import Identity
+from shared.bus.codec import JSON
+from shared.contracts.errors import ChatError, CloseCode, ErrorCode
+from shared.logging import get_logger
+from shared.service import Tasks
+from shared.settings import Settings
+
+log = get_logger(__name__)
+
+MAX_MALFORMED = 20
+"""Frames without a usable shape, in a row, after which a peer is no client of this protocol."""
+
+HARD_FRAME_LIMIT = 4 * 1024 * 1024
+"""Bytes past which a frame is not even read to its end (close 1009); up to here it gets `too_large`."""
+
+
+class NativeSocket:
+    """The handler of native WebSockets."""
+
+    def __init__(
+        self, *, settings: Settings, edge: Edge, hub: Hub, dispatcher: Dispatcher, subscriptions: Subscriptions,
+        typists: Typists, tasks: Tasks,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._edge = edge
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._subscriptions = subscriptions
+        self._typists = typists
+        self._tasks = tasks
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve a connection until it ends."""
+        self._edge.admit(client_address(request), self._hub.now())
+        socket = web.WebSocketResponse(
+            protocols=protocols_of(request),
+            autoping=False,
+            autoclose=False,
+            compress=False,
+            max_msg_size=HARD_FRAME_LIMIT,
+            decode_text=False,
+        )
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        try:
+            identity = await self._edge.identify(request, token_of(request))
+            self._hub.check_room_for((identity.actor.tenant, identity.actor.id))
+        except ChatError as error:
+            transport.write(native.refusal(None, error))
+            await socket.close(code=error.row.close, message=error.message.encode()[:120])
+            return socket
+        connection = Connection(
+            secrets.token_hex(8),
+            identity,
+            transport,
+            limit=self._settings.write_buffer_limit,
+            now=self._hub.now(),
+        )
+        self._hub.add(connection)
+        try:
+            await self._serve(socket, connection, follow=request.query.get("subscribe") != "none")
+        finally:
+            self._typists.forget(connection)
+            self._hub.remove(connection)
+        return socket
+
+    async def _serve(self, socket: web.WebSocketResponse, connection: Connection, *, follow: bool) -> None:
+        self._edge.record(connection.identity)
+        connection.follows_rooms = follow
+        try:
+            await self._welcome(connection)
+        except ChatError as error:
+            connection.greet([native.refusal(None, error)], self._hub.now())
+            connection.close(error.row.close, error.message, self._hub.now())
+        await self._read(socket, connection)
+
+    async def _welcome(self, connection: Connection) -> None:
+        rooms = await self._subscriptions.rooms_of(connection) if connection.follows_rooms else []
+        states, late = await self._subscriptions.join(connection, [room["id"] for room in rooms])
+        actor = connection.identity.actor
+        data = {
+            "connection_id": connection.id,
+            "user": actor.model_dump(mode="json", exclude_none=True),
+            "rooms": [summary(room, states.get(room["id"])) for room in rooms],
+            "limits": {
+                "max_message_length": self._settings.max_message_length,
+                "max_frame_bytes": self._settings.max_frame_bytes,
+                "max_in_flight": self._settings.max_in_flight,
+                "messages_per_minute": self._settings.messages_per_minute,
+                "heartbeat": self._settings.heartbeat,
+            },
+        }
+        # What has been delivered while the states were on their way comes after them.
+        connection.greet([native.ready(data), *late], self._hub.now())
+
+    async def _read(self, socket: web.WebSocketResponse, connection: Connection) -> None:
+        while True:
+            message = await socket.receive()
+            connection.seen_at = self._hub.now()
+            match message.type:
+                case WSMsgType.TEXT:
+                    if connection.open:
+                        self._receive(connection, message.data)
+                case WSMsgType.PING:
+                    if connection.open:
+                        connection.transport.write(frame(message.data, PONG))
+                case WSMsgType.PONG:
+                    pass
+                case WSMsgType.BINARY:
+                    text_only = ChatError(ErrorCode.INVALID, "Binary frames are not part of this protocol.")
+                    self._misshapen(connection, native.Misshapen(text_only))
+                case _:  # closed by the peer, cut, or too large to read
+                    connection.close(_answer_to(message.data), "", self._hub.now())
+                    connection.transport.close()
+                    return
+
+    # ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receive(self, connection: Connection, text: bytes) -> None:
+        try:
+            if len(text) > self._settings.max_frame_bytes:
+                raise native.Misshapen(_too_large(len(text), self._settings.max_frame_bytes))
+            incoming = native.read(text)
+        except native.Misshapen as error:
+            self._misshapen(connection, error)
+            return
+        connection.malformed = 0
+        try:
+            self._accept(connection, incoming)
+        except ChatError as error:
+            self._hub.send(connection, native.refusal(incoming.id, error))
+
+    def _accept(self, connection: Connection, incoming: native.Incoming) -> None:
+        self._dispatcher.check_in_flight(connection)
+        row = native.ON.get(incoming.type)
+        if row is not None:
+            request = native.contract(row.contract, incoming)
+            answered = partial(self._answer, connection, incoming.id)
+            self._dispatcher.submit(connection, request, incoming.data, answered, counted=row.counted)
+        elif incoming.type in native.LOCAL:
+            wish = native.contract(native.LOCAL[incoming.type].wire, incoming)
+            self._local(connection, incoming, wish)
+        else:
+            raise native.unknown(incoming.type)
+
+    def _answer(
+        self, connection: Connection, number: str | int | None, result: JSON | None, error: ChatError | None
+    ) -> None:
+        if connection.open:
+            answer = native.ack(number, result) if error is None else native.refusal(number, error)
+            self._hub.post(connection, answer)
+
+    def _misshapen(self, connection: Connection, error: native.Misshapen) -> None:
+        connection.malformed += 1
+        self._hub.send(connection, native.refusal(error.id, error.error))
+        if connection.malformed >= MAX_MALFORMED:
+            connection.close(CloseCode.PROTOCOL, "too many malformed frames", self._hub.now())
+
+    # ── what the gateway answers itself ──────────────────────────────────────────────────────────────────────────
+
+    def _local(self, connection: Connection, incoming: native.Incoming, wish: object) -> None:
+        match wish:
+            case native.Ping():
+                self._done(connection, incoming, {"time": time.time()})
+            case native.Typing(room_id=room_id):
+                self._typists.typing(connection, room_id, started=incoming.type == "typing.start")
+                self._done(connection, incoming, {})
+            case native.Unsubscribe(room_id=room_id):
+                self._hub.unsubscribe(connection, room_id)
+                self._done(connection, incoming, {})
+            case native.Subscribe(room_id=room_id):
+                self._later(connection, incoming, self._subscriptions.follow(connection, room_id))
+            case native.Refresh(token=token):
+                self._later(connection, incoming, self._refresh(connection, token))
+
+    def _later(self, connection: Connection, incoming: native.Incoming, work: Coroutine[Any, Any, JSON]) -> None:
+        connection.in_flight += 1
+        self._tasks.spawn(self._finish(connection, incoming, work), incoming.type)
+
+    async def _finish(self, connection: Connection, incoming: native.Incoming, work: Coroutine[Any, Any, JSON]) -> None:
+        try:
+            answer = native.ack(incoming.id, await work)
+        except ChatError as error:
+            answer = native.refusal(incoming.id, error)
+        finally:
+            connection.in_flight -= 1
+        if connection.open:
+            self._hub.send(connection, answer)
+
+    def _done(self, connection: Connection, incoming: native.Incoming, result: JSON) -> None:
+        self._hub.send(connection, native.ack(incoming.id, result))
+
+    async def _refresh(self, connection: Connection, token: str) -> JSON:
+        identity: Identity = await self._edge.authenticate(token)
+        if (identity.actor.tenant, identity.actor.id) != connection.user:
+            raise ChatError(ErrorCode.FORBIDDEN, "The new token is another user's; open a new connection with it.")
+        connection.identify(identity)
+        return {"expires": identity.expires}
+
+
+def _too_large(size: int, limit: int) -> ChatError:
+    return ChatError(ErrorCode.TOO_LARGE, f"The frame has {size} bytes; {limit} are allowed.")
+
+
+def _answer_to(data: object) -> int:
+    """The code to answer a peer's close with (RFC 6455 section 5.5.1): its own where it may be sent at all."""
+    return data if isinstance(data, int) and (1000 <= data <= 1003 or 3000 <= data <= 4999) else 1000

@@ -1,0 +1,215 @@
+"""Which connection follows which room: at the start, as memberships change, and after room events were missed.
+
+The order is always: join the feeds first, then ask where the rooms stand. So nothing happens in between unseen.
+"""
+
+import asyncio
+from typing import Any
+
+from services.gateway import native
+from services.gateway.connection import Connection
+from services.gateway.fanout import Fanout, each_event
+from services.gateway.hub import Hub
+from shared.bus.codec import JSON
+from shared.bus.consumer import Consumer
+from shared.bus.requests import Requests
+from shared.contracts.base import Query
+from shared.contracts.errors import ChatError, CloseCode, ErrorCode
+from shared.contracts.messages import GetRoomStates, RoomStateView
+from shared.contracts.rooms import (
+    GetRoom,
+    ListRooms,
+    MemberAdded,
+    MemberRemoved,
+    RoomCreated,
+    RoomDeleted,
+)
+from shared.logging import get_logger
+from shared.service import Tasks
+
+log = get_logger(__name__)
+
+PAGE = 500
+MAX_AT_ONCE = 50
+"""Users whose subscriptions are looked up at once after the link was lost."""
+
+
+class Subscriptions:
+    """Keeps connections on the feeds of the rooms their user is in.
+
+    Args:
+        max_rooms: rooms one connection follows at most.
+    """
+
+    def __init__(
+        self, hub: Hub, fanout: Fanout, requests: Requests, consumer: Consumer, tasks: Tasks, max_rooms: int
+    ) -> None:
+        self._hub = hub
+        self._fanout = fanout
+        self._requests = requests
+        self._consumer = consumer
+        self._tasks = tasks
+        self._max_rooms = max_rooms
+        self._gate = asyncio.Semaphore(MAX_AT_ONCE)
+
+    # ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def rooms_of(self, connection: Connection) -> list[JSON]:
+        """The rooms the connection's user is in, up to the limit. Raises ChatError."""
+        rooms: list[JSON] = []
+        after: str | None = None
+        while len(rooms) < self._max_rooms:
+            page = await self._ask(connection, ListRooms(after=after, limit=min(PAGE, self._max_rooms)))
+            rooms += page["rooms"]
+            after = page.get("next")
+            if after is None:
+                break
+        return rooms[: self._max_rooms]
+
+    async def join(self, connection: Connection, room_ids: list[str]) -> tuple[dict[str, RoomStateView], list[bytes]]:
+        """Subscribe to rooms; their states, and the frames that have to follow once the client knows the states.
+
+        Raises:
+            ChatError: where the states cannot be had; the subscriptions are undone.
+        """
+        for room_id in room_ids:
+            self._hub.join(connection, room_id)
+        try:
+            states = await self._states(connection, room_ids)
+        except ChatError:
+            for room_id in room_ids:
+                self._hub.unsubscribe(connection, room_id)
+            raise
+        late: list[bytes] = []
+        for room_id in room_ids:
+            state, feed = states.get(room_id), connection.feeds.get(room_id)
+            if state is None or feed is None:
+                self._hub.unsubscribe(connection, room_id)
+                continue
+            late += feed.start(connection, state.epoch, state.seq, state.rev)
+            if feed.behind:
+                self._fanout.heal(feed)
+        return states, late
+
+    async def follow(self, connection: Connection, room_id: str) -> JSON:
+        """Subscribe to one room on the client's wish; its state. Raises ChatError where it may not be read."""
+        if room_id not in connection.feeds and len(connection.feeds) >= self._max_rooms:
+            raise ChatError(ErrorCode.CONFLICT, f"This connection follows {self._max_rooms} rooms, which is the limit.")
+        await self._ask(connection, GetRoom(room_id=room_id))
+        states, late = await self.join(connection, [room_id])
+        for data in late:
+            self._hub.post(connection, data)
+        if room_id not in states:
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
+        return states[room_id].model_dump(mode="json")
+
+    async def _states(self, connection: Connection, room_ids: list[str]) -> dict[str, RoomStateView]:
+        states: dict[str, RoomStateView] = {}
+        for start in range(0, len(room_ids), PAGE):
+            page = await self._ask(connection, GetRoomStates(room_ids=room_ids[start : start + PAGE]))
+            states |= {item["room_id"]: RoomStateView.model_validate(item) for item in page["states"]}
+        return states
+
+    async def _ask(self, connection: Connection, query: Query) -> JSON:
+        return await self._requests.ask(query, connection.actor, connection.user[0])
+
+    # ── as memberships change ────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Apply room events as they come. Ends only by cancellation."""
+        while True:
+            deliveries = await self._consumer.take(128)
+            for delivery in deliveries:
+                for envelope in each_event(delivery.body):
+                    self._apply(envelope)
+            self._hub.flush()
+            await self._consumer.settle(deliveries)
+
+    def _apply(self, envelope: JSON) -> None:
+        kind, room_id, tenant, data = (
+            envelope["type"],
+            envelope["subject"],
+            envelope.get("tenant", ""),
+            envelope["data"],
+        )
+        told = native.happening(kind, room_id, data)
+        reached = self._readers(room_id)
+        if kind == RoomCreated.TYPE:
+            for member in data.get("members", ()):
+                reached |= self._enter(tenant, member["user_id"], room_id)
+        elif kind == MemberAdded.TYPE:
+            reached |= self._enter(tenant, data["member"]["user_id"], room_id)
+        elif kind == MemberRemoved.TYPE:
+            reached |= self._leave(self._hub.connections_of(tenant, data["user_id"]), room_id)
+        elif kind == RoomDeleted.TYPE:
+            reached |= self._leave(list(reached), room_id)
+        self._hub.post_all(reached, told)
+
+    def _readers(self, room_id: str) -> dict[Connection, None]:
+        feed = self._hub.feeds.get(room_id)
+        return dict.fromkeys(feed.connections) if feed is not None else {}
+
+    def _enter(self, tenant: str, user_id: str, room_id: str) -> dict[Connection, None]:
+        connections = [
+            connection for connection in self._hub.connections_of(tenant, user_id) if connection.follows_rooms
+        ]
+        for connection in connections:
+            if room_id not in connection.feeds and len(connection.feeds) < self._max_rooms:
+                self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
+        return dict.fromkeys(connections)
+
+    async def _enter_later(self, connection: Connection, room_id: str) -> None:
+        async with self._gate:
+            try:
+                states, late = await self.join(connection, [room_id])
+            except ChatError as error:
+                self._give_up(connection, error)
+                return
+        if connection.open and (state := states.get(room_id)) is not None:
+            self._hub.post(connection, native.happening("room.subscribed", room_id, state.model_dump(mode="json")))
+            self._hub.post_all([connection] * bool(late), b"".join(late))
+            self._hub.flush()
+
+    def _leave(self, connections: list[Connection], room_id: str) -> dict[Connection, None]:
+        for connection in connections:
+            self._hub.unsubscribe(connection, room_id)
+        return dict.fromkeys(connections)
+
+    # ── after room events were missed ────────────────────────────────────────────────────────────────────────────
+
+    def reconcile_all(self) -> None:
+        """Look every connection's rooms up again: memberships may have changed unheard."""
+        for connection in list(self._hub.connections.values()):
+            self._tasks.spawn(self._reconcile(connection), "reconcile")
+
+    async def _reconcile(self, connection: Connection) -> None:
+        async with self._gate:
+            try:
+                rooms = {room["id"] for room in await self.rooms_of(connection)}
+                await self._check_others(connection, rooms)
+                missing = rooms - connection.feeds.keys()
+                if connection.follows_rooms and missing:
+                    for room_id in missing:
+                        self._enter(*connection.user, room_id)
+            except ChatError as error:
+                self._give_up(connection, error)
+
+    async def _check_others(self, connection: Connection, member_of: set[str]) -> None:
+        for room_id in connection.feeds.keys() - member_of:
+            # Followed without a membership in the list: still allowed for some (moderators), else over.
+            try:
+                await self._ask(connection, GetRoom(room_id=room_id))
+            except ChatError as error:
+                if error.row.retryable:
+                    raise
+                self._hub.unsubscribe(connection, room_id)
+
+    def _give_up(self, connection: Connection, error: ChatError) -> None:
+        log.warning("subscriptions cannot be looked up", connection=connection.id, error=error.message)
+        connection.close(CloseCode.RESTART, "subscriptions cannot be looked up; reconnect", self._hub.now())
+
+
+def summary(room: JSON, state: RoomStateView | None) -> dict[str, Any]:
+    """A room as `ready` shows it: the room and where its timeline stands."""
+    standing = state.model_dump(mode="json", exclude={"room_id"}) if state is not None else {}
+    return {**room, **standing}

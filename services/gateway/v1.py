@@ -1,0 +1,31 @@
+"""The canonical REST API, as rows. Everything it can do, the socket can do too."""
+
+from services.gateway.rows import Route
+from shared.contracts import messages, rooms
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/v1/rooms", rooms.CreateRoom, "Create a room, or get the one that exists.", 201, unwrap="room"),
+    Route("GET", "/v1/rooms", rooms.ListRooms, "List one's rooms."),
+    Route("GET", "/v1/rooms/{room_id}", rooms.GetRoom, "Get a room."),
+    Route("PATCH", "/v1/rooms/{room_id}", rooms.UpdateRoom, "Rename a room or replace its metadata.", unwrap="room"),
+    Route("DELETE", "/v1/rooms/{room_id}", rooms.DeleteRoom, "Delete a room with its timeline."),
+    Route("POST", "/v1/rooms/{room_id}/leave", rooms.LeaveRoom, "End one's own membership."),
+    Route("GET", "/v1/rooms/{room_id}/members", rooms.ListMembers, "List a room's members."),
+    Route("POST", "/v1/rooms/{room_id}/members", rooms.AddMember, "Add a member.", 201, unwrap="member"),
+    Route("PATCH", "/v1/rooms/{room_id}/members/{user_id}", rooms.SetRole, "Change a member's role.", unwrap="member"),
+    Route("DELETE", "/v1/rooms/{room_id}/members/{user_id}", rooms.RemoveMember, "Remove a member."),
+    Route("POST", "/v1/rooms/{room_id}/messages", messages.SendMessage, "Send a message.", 201, counted=True),
+    Route("GET", "/v1/rooms/{room_id}/messages", messages.GetHistory, "Read a page of the history."),
+    Route("POST", "/v1/rooms/{room_id}/read", messages.MarkRead, "Mark messages as read."),
+    Route("POST", "/v1/rooms/{room_id}/delivered", messages.MarkDelivered, "Mark messages as delivered."),
+    Route("GET", "/v1/rooms/{room_id}/receipts", messages.GetReceipts, "See who has read how far."),
+    Route("GET", "/v1/messages/{message_id}", messages.GetMessage, "Get a message."),
+    Route("PATCH", "/v1/messages/{message_id}", messages.EditMessage, "Edit a message.", counted=True),
+    Route("DELETE", "/v1/messages/{message_id}", messages.DeleteMessage, "Delete a message."),
+    Route(
+        "PUT", "/v1/messages/{message_id}/reactions/{emoji}", messages.ReactToMessage, "Add a reaction.", counted=True
+    ),
+    Route("DELETE", "/v1/messages/{message_id}/reactions/{emoji}", messages.UnreactToMessage, "Take a reaction back."),
+    Route("POST", "/v1/sync", messages.Sync, "Get what changed since one's cursors."),
+    Route("POST", "/v1/rooms/states", messages.GetRoomStates, "Get where rooms stand: seq, rev, unread."),
+)
