@@ -1,0 +1,46 @@
+"""The machine and the versions a result belongs to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.targets import ROOT
+
+PACKAGES = ("aiohttp", "picows", "uvloop", "orjson", "motor", "aio-pika")
+
+
+def _first_line(*command: str) -> str:
+    """The first line a command prints, or an empty string where it cannot be run."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, cwd=ROOT)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.partition("\n")[0].strip()
+
+
+def _field(path: str, name: str) -> str:
+    """The value of the first `name : value` line of a /proc file."""
+    for line in Path(path).read_text().splitlines():
+        if line.startswith(name):
+            return line.partition(":")[2].strip()
+    return "unknown"
+
+
+def describe(*, peer: bool) -> dict[str, str]:
+    """What a reader must know to compare these figures with others."""
+    memory = int(_field("/proc/meminfo", "MemTotal").split()[0]) / 1024**2
+    about = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{os.cpu_count()} x {_field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB, "
+        f"Linux {platform.release()}; the load generator runs on it too",
+        "revision": _first_line("git", "describe", "--always", "--dirty"),
+        "python": f"{platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+    if peer:
+        about["peer"] = f"Node {_first_line('node', '--version')}, {_first_line('redis-server', '--version')}"
+    return about
