@@ -117,18 +117,6 @@ class Service:
         log.info("stopped")
 
 
-async def persistently(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work`, again with growing pauses until it succeeds: a server it needs may not be up yet."""
-    pause = 0.1
-    while True:
-        try:
-            return await work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and tried again
-            log.warning("not possible yet", what=what, error=str(error)[:300])
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
 async def _outcome(check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT):

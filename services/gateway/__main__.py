@@ -54,7 +54,7 @@ async def main(service: Service) -> None:
     )
     edge = Edge(settings, authenticator, requests)
     fanout = Fanout(hub, events, requests)
-    subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, settings.max_rooms_subscribed)
+    subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
     dispatcher = Dispatcher(
         requests,
@@ -86,18 +86,19 @@ async def main(service: Service) -> None:
         subscriptions.reconcile_all()
 
     link.on_change(restored)
-    for work in (
-        link.run(),
-        requests.run(hub.flush),
-        requests.sweep(),
-        fanout.run(),
-        fanout.run_healing(),
-        subscriptions.run(),
-        typists.run(),
-        hub.watch(),
-        _expire(hub),
-    ):
-        tasks.spawn(work, work.__name__)
+    work = {
+        "link": link.run(),
+        "replies": requests.run(hub.flush),
+        "timeouts": requests.sweep(),
+        "events": fanout.run(),
+        "healing": fanout.run_healing(),
+        "room events": subscriptions.run(),
+        "typing": typists.run(),
+        "watch": hub.watch(),
+        "expiry": _expire(hub),
+    }
+    for name_of_work, loop in work.items():
+        tasks.spawn(loop, name_of_work)
     service.checks["rabbitmq"] = link.check
 
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)

@@ -183,7 +183,7 @@ def each_event(body: bytes) -> Iterable[JSON]:
         if _well_formed(item):
             yield item
         else:
-            log.error("malformed event dropped", event=str(item)[:200])
+            log.error("malformed event dropped", item=str(item)[:200])
 
 
 def _well_formed(item: Any) -> bool:

@@ -37,6 +37,8 @@ class Hub:
         self.connections: dict[str, Connection] = {}
         self.users: dict[tuple[str, str], set[Connection]] = {}
         self.feeds: dict[str, Feed] = {}
+        self.empty = asyncio.Event()
+        self.empty.set()
 
     def now(self) -> float:
         """The loop's clock, by which connections are judged."""
@@ -58,6 +60,7 @@ class Hub:
     def add(self, connection: Connection) -> None:
         """A client is here."""
         self.connections[connection.id] = connection
+        self.empty.clear()
         self.users.setdefault(connection.user, set()).add(connection)
         _connections.set(len(self.connections))
 
@@ -72,6 +75,8 @@ class Hub:
             if not devices:
                 del self.users[connection.user]
         self._dirty.pop(connection, None)
+        if not self.connections:
+            self.empty.set()
         _connections.set(len(self.connections))
 
     def connections_of(self, tenant: str, user_id: str) -> list[Connection]:

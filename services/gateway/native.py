@@ -131,12 +131,15 @@ class Misshapen(Exception):  # noqa: N818 - a state of a frame
         self.id = id if isinstance(id, str | int) else None
 
 
-def read(text: bytes) -> Incoming:
+def read(text: bytes, max_bytes: int) -> Incoming:
     """The outer shape of a client's frame: `{"type", "id", "data"}`.
 
     Raises:
         Misshapen: saying what is wrong with it.
     """
+    if len(text) > max_bytes:
+        too_large = f"The frame has {len(text)} bytes; {max_bytes} are allowed."
+        raise Misshapen(ChatError(ErrorCode.TOO_LARGE, too_large))
     try:
         outer = orjson.loads(text)
     except orjson.JSONDecodeError as error:

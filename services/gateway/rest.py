@@ -103,7 +103,7 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
 
 def error_response(error: ChatError) -> web.Response:
     """An error in its wire shape, with its status and, where a retry makes sense, when."""
-    headers = {}
+    headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers[hdrs.RETRY_AFTER] = str(max(1, round(error.retry_after)))
     if error.code is ErrorCode.UNAUTHENTICATED:

@@ -142,9 +142,7 @@ class NativeSocket:
 
     def _receive(self, connection: Connection, text: bytes) -> None:
         try:
-            if len(text) > self._settings.max_frame_bytes:
-                raise native.Misshapen(_too_large(len(text), self._settings.max_frame_bytes))
-            incoming = native.read(text)
+            incoming = native.read(text, self._settings.max_frame_bytes)
         except native.Misshapen as error:
             self._misshapen(connection, error)
             return
@@ -220,10 +218,6 @@ class NativeSocket:
             raise ChatError(ErrorCode.FORBIDDEN, "The new token is another user's; open a new connection with it.")
         connection.identify(identity)
         return {"expires": identity.expires}
-
-
-def _too_large(size: int, limit: int) -> ChatError:
-    return ChatError(ErrorCode.TOO_LARGE, f"The frame has {size} bytes; {limit} are allowed.")
 
 
 def _answer_to(data: object) -> int:

@@ -42,7 +42,7 @@ class Subscriptions:
     """
 
     def __init__(
-        self, hub: Hub, fanout: Fanout, requests: Requests, consumer: Consumer, tasks: Tasks, max_rooms: int
+        self, hub: Hub, fanout: Fanout, requests: Requests, consumer: Consumer, tasks: Tasks, *, max_rooms: int
     ) -> None:
         self._hub = hub
         self._fanout = fanout

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from shared.bus.worker import serve_queries
-
 from services.messages.access import AccessCache
 from services.messages.events import Purges, RoomEvents, ask_access, beat
 from services.messages.handlers import CommandHandler
@@ -16,9 +14,11 @@ from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests, Responder
 from shared.bus.topology import durable_queues, events_queue, message_key
+from shared.bus.worker import serve_queries
 from shared.contracts.messages import QUERIES
-from shared.mongo import Mongo
-from shared.service import Service, persistently, run
+from shared.mongo import Mongo, is_transient
+from shared.retry import until_done
+from shared.service import Service, run
 from shared.settings import unlimited
 
 COMMAND_PREFETCH = 64
@@ -77,7 +77,7 @@ async def main(service: Service) -> None:
     service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check}
     await service.serve_ops()
 
-    await persistently("indexes", repository.prepare)
+    await until_done(repository.prepare, is_transient, "creating indexes")
     await requests.start()
     await room_events.add(events_queue(name, "room.#", "worker.messages"))
     await durable.add(queues["events.messages"])
@@ -87,7 +87,17 @@ async def main(service: Service) -> None:
     spawn(requests.sweep(), "timeouts")
     spawn(RoomEvents(room_events, access).run(shards), "room events")
     spawn(Purges(durable, requests).run(), "purges")
-    spawn(serve_queries(queries, QUERIES, QueryHandler(repository, access).handle, responder), "queries")
+    spawn(
+        serve_queries(
+            queries,
+            QUERIES,
+            QueryHandler(repository, access).handle,
+            responder,
+            publisher=publisher,
+            transient=is_transient,
+        ),
+        "queries",
+    )
     spawn(handler.run(), "commands")
     spawn(handler.settle(), "settle")
     spawn(summaries.run(), "summaries")

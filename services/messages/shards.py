@@ -42,7 +42,8 @@ def _weight(worker: str, shard: int) -> bytes:
 class Beat(Protocol):
     """Publishes a heartbeat."""
 
-    async def __call__(self, *, alive: bool) -> None: ...
+    async def __call__(self, *, alive: bool) -> None:
+        """Say that this worker is alive, or leaving."""
 
 
 class Shards:

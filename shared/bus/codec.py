@@ -84,8 +84,15 @@ def join_batch(items: list[bytes]) -> bytes:
 
 
 def batch_of_one(envelope: Any) -> bytes:
-    """The body that holds just this envelope, whatever its shape."""
-    return join_batch([orjson.dumps(envelope)])
+    """The body that holds just this envelope, whatever its shape.
+
+    What is nested deeper than can be written (254 levels, though 1024 are read) is left out.
+    """
+    try:
+        return join_batch([orjson.dumps(envelope)])
+    except TypeError:
+        fields = envelope.items() if isinstance(envelope, dict) else ()
+        return join_batch([orjson.dumps({name: field for name, field in fields if not isinstance(field, dict | list)})])
 
 
 def split_batch(body: bytes) -> list[JSON]:
@@ -101,18 +108,6 @@ def split_batch(body: bytes) -> list[JSON]:
     if not isinstance(batch, list):
         raise Malformed(f"the body is a JSON {type(batch).__name__}, not a batch (an array of envelopes)")
     return batch
-
-
-def batch_of_one(item: Any) -> bytes:
-    """The body of one envelope as `split_batch` gave it, alone.
-
-    Raises:
-        Malformed: where it is nested too deep to be written again.
-    """
-    try:
-        return orjson.dumps([item])
-    except TypeError as error:
-        raise Malformed(f"the envelope cannot be written again: {error}") from error
 
 
 def unique_id() -> str:

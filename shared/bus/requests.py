@@ -66,6 +66,8 @@ class Requests:
         self._timeout = timeout
         self._max_pending = max_pending
         self._pending: dict[str, _Pending] = {}
+        self.quiet = asyncio.Event()
+        self.quiet.set()
         # Owners know a repeated command by its id, so a restarted process of the same name must not count from 1 again.
         self._numbers = (f"{name}.{run}.{number}" for run in (unique_id()[:8],) for number in itertools.count(1))
         self._loop = asyncio.get_running_loop()
@@ -73,11 +75,6 @@ class Requests:
     async def start(self) -> None:
         """Begin to listen for replies."""
         await self._consumer.add(replies_queue(self._name))
-
-    @property
-    def unanswered(self) -> int:
-        """How many requests wait for their reply."""
-        return len(self._pending)
 
     def send(
         self, request: Command | Query, actor: orjson.Fragment, tenant: str, answered: Answered,
@@ -116,6 +113,7 @@ class Requests:
                 self._answer(number, None, error)
 
         self._publisher.submit(exchange, key, envelope, settled)
+        self.quiet.clear()
         self._pending[number] = _Pending(self._loop.time() + self._timeout, answered)
 
     async def ask(
@@ -181,6 +179,8 @@ class Requests:
     def _answer(self, number: str, result: JSON | None, error: ChatError | None) -> None:
         pending = self._pending.pop(number, None)
         if pending is not None:
+            if not self._pending:
+                self.quiet.set()
             pending.answered(result, error)
 
 

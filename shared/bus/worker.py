@@ -18,8 +18,8 @@ from shared.bus.codec import Malformed, batch_of_one, split_batch
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder, refusal_of
-from shared.contracts.base import Command, Query, View
-from shared.contracts.envelope import RequestEnvelope
+from shared.contracts.base import Command, Model, Query, View
+from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.logging import get_logger
 from shared.retry import Transient, until_done
@@ -29,9 +29,14 @@ log = get_logger(__name__)
 MAX_TAKEN = 64
 """AMQP messages handled as one batch; the prefetch bounds them too."""
 
+CONCURRENCY = 32
+"""Subjects handled at the same time: as many as the database driver has connections."""
+
 _handled = metrics.counter("requests_handled", "Commands and queries answered", "type", "outcome")
 
-R = TypeVar("R", bound=Command | Query)
+C = TypeVar("C", bound=Command)
+Q = TypeVar("Q", bound=Query)
+R = TypeVar("R", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +48,62 @@ class _Job:
     delivery: Delivery
 
 
-class Worker(Generic[R]):
-    """Answers the requests that a consumer brings.
+async def serve_commands(
+    consumer: Consumer,
+    contracts: Mapping[str, type[C]],
+    handle: Callable[[RequestEnvelope, C], Awaitable[View]],
+    responder: Responder,
+    *,
+    publisher: Publisher,
+    transient: Transient,
+    concurrency: int = CONCURRENCY,
+) -> None:
+    """Carry out commands for ever. To stop, release the queues from the consumer, then cancel.
+
+    A transient failure is tried again until it works; a command that fails for an unknown reason is dead-lettered.
 
     Args:
-        contracts: the class of each request type.
+        contracts: the class of each command type.
         handle: carries one out; what it raises as ChatError is answered.
         transient: whether an error of `handle` means that the database is away.
-        lasting: for commands. A transient failure is tried again until it works, and what fails for an unknown reason
-            is dead-lettered. Otherwise (queries) both are only answered: the asker can ask again.
-        concurrency: subjects handled at the same time.
+        concurrency: rooms handled at the same time.
     """
+    worker = _Worker(consumer, publisher, responder, contracts, handle, transient, lasting=True)
+    await worker.run(concurrency)
+
+
+async def serve_queries(
+    consumer: Consumer,
+    contracts: Mapping[str, type[Q]],
+    handle: Callable[[Actor, Q], Awaitable[View]],
+    responder: Responder,
+    *,
+    publisher: Publisher,
+    transient: Transient,
+    concurrency: int = CONCURRENCY,
+) -> None:
+    """Answer queries for ever; as `serve_commands`, but a failure is only answered: the asker can ask again."""
+
+    async def answer(envelope: RequestEnvelope, query: Q) -> View:
+        return await handle(envelope.data.actor, query)
+
+    worker = _Worker(consumer, publisher, responder, contracts, answer, transient, lasting=False)
+    await worker.run(concurrency)
+
+
+class _Worker(Generic[R]):
+    """The loop itself; `lasting` is what tells commands from queries."""
 
     def __init__(
         self,
         consumer: Consumer,
         publisher: Publisher,
         responder: Responder,
-        *,
         contracts: Mapping[str, type[R]],
         handle: Callable[[RequestEnvelope, R], Awaitable[View]],
         transient: Transient,
+        *,
         lasting: bool,
-        concurrency: int,
     ) -> None:
         self._consumer = consumer
         self._publisher = publisher
@@ -74,14 +112,12 @@ class Worker(Generic[R]):
         self._handle = handle
         self._transient = transient
         self._lasting = lasting
-        self._concurrency = concurrency
 
-    async def run(self) -> None:
-        """Answer for ever. To stop, release the queues from the consumer, then cancel."""
+    async def run(self, concurrency: int) -> None:
         while True:
             deliveries = await self._consumer.take(MAX_TAKEN)
             jobs = [job for delivery in deliveries for job in await self._open(delivery)]
-            await self._answer_all(jobs)
+            await self._answer_all(jobs, concurrency)
             await self._consumer.settle(deliveries)
 
     async def _open(self, delivery: Delivery) -> list[_Job]:
@@ -99,7 +135,7 @@ class Worker(Generic[R]):
                 await self._set_aside_alone(item, delivery, invalid(error, "the envelope").message)
         return jobs
 
-    async def _answer_all(self, jobs: list[_Job]) -> None:
+    async def _answer_all(self, jobs: list[_Job], concurrency: int) -> None:
         lanes: dict[str, list[_Job]] = {}
         for job in jobs:
             lanes.setdefault(job.envelope.subject or f" {len(lanes)}", []).append(job)
@@ -110,7 +146,7 @@ class Worker(Generic[R]):
                 for job in lane:
                     await self._answer(job)
 
-        await asyncio.gather(*(answer_lanes() for _ in range(min(self._concurrency, len(lanes)))))
+        await asyncio.gather(*(answer_lanes() for _ in range(min(concurrency, len(lanes)))))
 
     async def _answer(self, job: _Job) -> None:
         envelope = job.envelope
@@ -159,11 +195,7 @@ class Worker(Generic[R]):
             raise ChatError(ErrorCode.UNAVAILABLE, "The database is away; try again.", retry_after=1.0) from error
 
     async def _set_aside_alone(self, item: Any, delivery: Delivery, reason: str) -> None:
-        try:
-            body = batch_of_one(item)
-        except Malformed:
-            body = delivery.body
-        await self._set_aside(delivery.key, body, reason)
+        await self._set_aside(delivery.key, batch_of_one(item), reason)
 
     async def _set_aside(self, key: str, body: bytes, reason: str) -> None:
         """Dead-letter, however long the broker is away: only then may the original be acked."""
