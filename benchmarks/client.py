@@ -78,11 +78,11 @@ class Client(WSListener):
     """
 
     __slots__ = (
-        "_base_url",
         "_calls",
         "_codec",
         "_held",
         "_number",
+        "_overlap",
         "_ready",
         "_record",
         "_template",
@@ -94,7 +94,6 @@ class Client(WSListener):
         "meter",
         "pending",
         "reading",
-        "rev",
         "room",
         "seq",
         "user",
@@ -115,6 +114,7 @@ class Client(WSListener):
         self._number = 0
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._held: list[tuple[int, int, str, bytes]] | None = None  # live messages while a sync is under way
+        self._overlap: set[int] = set()  # read in a sync, and allowed to come live once more
         self._ready: asyncio.Future[RoomState] | None = None
         self._transport: WSTransport | None = None
 
@@ -157,7 +157,7 @@ class Client(WSListener):
                 self.meter.faults["reset instead of changes"] += 1
             for seq, rev, content in page.messages:
                 self.room.saw(seq, rev, content)
-                self._advance(seq)
+                self._catch_up(seq)
             cursor, has_more = page.cursor, page.has_more
         if state.seq is not None and self.seq < state.seq:
             self.meter.faults["sync incomplete"] += 1
@@ -185,18 +185,17 @@ class Client(WSListener):
         if self.pending:
             self.meter.faults["never answered"] += len(self.pending)
 
-    def _advance(self, seq: int) -> None:
-        if seq == self.seq + 1:
-            self.seq = seq
-        elif seq > self.seq:  # else a live message was faster than the sync
-            self.seq = self.reading.irregular(self.seq, seq)
+    def _catch_up(self, seq: int) -> None:
+        """Read a message of a sync; it may come live as well, before or after."""
+        if seq > self.seq:
+            self._overlap.add(seq)
+            self.seq = seq if seq == self.seq + 1 else self.reading.irregular(self.seq, seq)
 
     def _release(self) -> None:
-        """Read the live messages that arrived during a sync; those it had already brought are no fault."""
+        """Read the live messages that arrived during a sync."""
         held, self._held = self._held or [], None
-        for seq, rev, content, payload in held:
-            if seq > self.seq:
-                self.on_delivery(seq, rev, content, payload)
+        for message in held:
+            self.on_delivery(*message)
 
     # ---- outbound
 
@@ -255,6 +254,9 @@ class Client(WSListener):
         """Receive a message that no member has seen yet, or that is not the next one."""
         if self._held is not None:
             self._held.append((seq, rev, content, payload))
+            return
+        if seq in self._overlap:
+            self._overlap.discard(seq)
             return
         sent_at = self.room.saw(seq, rev, content)
         self.room.remember(seq, payload, sent_at)
