@@ -27,18 +27,29 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.broken = asyncio.Event()
+        """Set when a vital task has failed: the process can only be replaced."""
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run `work` in the background until it ends or `close` cancels it; an exception is logged."""
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str, *, vital: bool = False) -> asyncio.Task[Any]:
+        """Run `work` in the background until it ends or `close` cancels it; an exception is logged.
+
+        Args:
+            vital: the process is of no use without this; if it fails, the process stops.
+        """
         task = asyncio.create_task(work, name=name)  # noqa: TID251 - this is the one owner
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._vital_done if vital else self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task failed", task=task.get_name(), exc_info=error)
+
+    def _vital_done(self, task: asyncio.Task[Any]) -> None:
+        self._done(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.broken.set()
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it."""
@@ -100,10 +111,15 @@ class Service:
         return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def until_stopped(self) -> None:
-        """Wait for a signal, then drain and end every task."""
+        """Wait for a signal, then drain and end every task.
+
+        Raises:
+            SystemExit: with 1, where a vital task has failed; whoever supervises the process starts it anew.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        self.tasks.spawn(self._stop_when_broken(), "broken")
         log.info("started", service=self.name)
         await self.stopping.wait()
         log.info("draining")
@@ -115,6 +131,12 @@ class Service:
         if self._ops is not None:
             await self._ops.cleanup()
         log.info("stopped")
+        if self.tasks.broken.is_set():
+            raise SystemExit(1)
+
+    async def _stop_when_broken(self) -> None:
+        await self.tasks.broken.wait()
+        self.stopping.set()
 
 
 async def _outcome(check: Check) -> str:

@@ -98,7 +98,7 @@ async def main(service: Service) -> None:
         "expiry": _expire(hub),
     }
     for name_of_work, loop in work.items():
-        tasks.spawn(loop, name_of_work)
+        tasks.spawn(loop, name_of_work, vital=True)
     service.checks["rabbitmq"] = link.check
 
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)

@@ -157,7 +157,9 @@ class Fanout:
         for number, message in enumerate(messages, start=1):
             kind = _kind_of(new=message.seq > feed.seq, deleted=message.deleted_at is not None)
             rev = reached if number == len(messages) else feed.rev
-            data_ = native.timeline(kind, feed.room_id, message.seq, rev, message.model_dump(mode="json"))
+            data_ = native.timeline(
+                kind, feed.room_id, message.seq, rev, message.model_dump(mode="json", exclude_none=True)
+            )
             self._hub.post_all(feed.members, data_)
             self._offer(feed, message.rev, data_)
         feed.seq = max([feed.seq, *(message.seq for message in messages)])

@@ -101,7 +101,7 @@ class Subscriptions:
             self._hub.post(connection, data)
         if room_id not in states:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
-        return states[room_id].model_dump(mode="json")
+        return states[room_id].model_dump(mode="json", exclude_none=True)
 
     async def _states(self, connection: Connection, room_ids: list[str]) -> dict[str, RoomStateView]:
         states: dict[str, RoomStateView] = {}
@@ -166,7 +166,10 @@ class Subscriptions:
                 self._give_up(connection, error)
                 return
         if connection.open and (state := states.get(room_id)) is not None:
-            self._hub.post(connection, native.happening("room.subscribed", room_id, state.model_dump(mode="json")))
+            self._hub.post(
+                connection,
+                native.happening("room.subscribed", room_id, state.model_dump(mode="json", exclude_none=True)),
+            )
             self._hub.post_all([connection] * bool(late), b"".join(late))
             self._hub.flush()
 
@@ -211,5 +214,5 @@ class Subscriptions:
 
 def summary(room: JSON, state: RoomStateView | None) -> dict[str, Any]:
     """A room as `ready` shows it: the room and where its timeline stands."""
-    standing = state.model_dump(mode="json", exclude={"room_id"}) if state is not None else {}
+    standing = state.model_dump(mode="json", exclude={"room_id"}, exclude_none=True) if state is not None else {}
     return {**room, **standing}

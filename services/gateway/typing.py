@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
-from shared.bus.codec import encode_event, unique_id
+from shared.bus.codec import encode_event, to_json, unique_id
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
@@ -77,7 +77,7 @@ class Typists:
             subject=room_id,
             tenant=tenant,
             time=datetime.now(UTC),
-            data=event.model_dump_json().encode(),
+            data=to_json(event),
         )
         with suppress(ChatError):  # ephemeral: an overloaded broker may lose it
             self._publisher.submit(EVENTS, event_key(event.TOPIC, room_id, self._shards), body)

@@ -31,7 +31,6 @@ MAX_LOOKUPS = 10_000
 async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name = service.settings, service.settings.name
-    spawn = service.tasks.spawn
     queues = {queue.name: queue for queue in durable_queues(settings.shards)}
     mongo = Mongo(settings.mongo_url, name)
     repository = Repository(mongo)
@@ -82,26 +81,21 @@ async def main(service: Service) -> None:
     await room_events.add(events_queue(name, "room.#", "worker.messages"))
     await durable.add(queues["events.messages"])
     await queries.add(queues["queries.messages"])
-    spawn(link.run(), "link")
-    spawn(requests.run(lambda: None), "replies")
-    spawn(requests.sweep(), "timeouts")
-    spawn(RoomEvents(room_events, access).run(shards), "room events")
-    spawn(Purges(durable, requests).run(), "purges")
-    spawn(
-        serve_queries(
-            queries,
-            QUERIES,
-            QueryHandler(repository, access).handle,
-            responder,
-            publisher=publisher,
-            transient=is_transient,
-        ),
-        "queries",
-    )
-    spawn(handler.run(), "commands")
-    spawn(handler.settle(), "settle")
-    spawn(summaries.run(), "summaries")
-    spawn(shards.run(), "shards")
+    answers = QueryHandler(repository, access).handle
+    work = {
+        "link": link.run(),
+        "replies": requests.run(lambda: None),
+        "timeouts": requests.sweep(),
+        "room events": RoomEvents(room_events, access).run(shards),
+        "purges": Purges(durable, requests).run(),
+        "queries": serve_queries(queries, QUERIES, answers, responder, publisher=publisher, transient=is_transient),
+        "commands": handler.run(),
+        "settle": handler.settle(),
+        "summaries": summaries.run(),
+        "shards": shards.run(),
+    }
+    for name_of_work, loop in work.items():
+        service.tasks.spawn(loop, name_of_work, vital=True)
 
     service.on_drain += [shards.leave, publisher.flush, summaries.flush]
     await service.until_stopped()

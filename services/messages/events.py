@@ -7,7 +7,7 @@ from typing import Any
 
 from services.messages.access import AccessCache
 from services.messages.shards import Shards
-from shared.bus.codec import JSON, Malformed, encode_actor, encode_event, split_batch, unique_id
+from shared.bus.codec import JSON, Malformed, encode_actor, encode_event, split_batch, to_json, unique_id
 from shared.bus.consumer import Consumer
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
@@ -91,7 +91,7 @@ async def beat(publisher: Publisher, worker: str, *, alive: bool) -> None:
         subject=worker,
         tenant=SERVICE_ACTOR.tenant,
         time=datetime.now(UTC),
-        data=data.model_dump_json().encode(),
+        data=to_json(data),
     )
     with suppress(ChatError):
         publisher.submit(EVENTS, data.TOPIC + ".messages", event)

@@ -18,7 +18,7 @@ from services.messages.domain import Announcement, Plan, Request, Snapshot, Time
 from services.messages.repository import Fenced, Repository, together
 from services.messages.summaries import Summaries
 from shared import metrics
-from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, unique_id
+from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, to_json, unique_id
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder, refusal_of
@@ -263,7 +263,7 @@ class CommandHandler:
                 subject=announcement.room_id,
                 tenant=announcement.tenant,
                 time=datetime.now(UTC),
-                data=event.__pydantic_serializer__.to_json(event),
+                data=to_json(event),
                 traceparent=announcement.traceparent,
                 seq=announcement.seq,
                 rev=announcement.rev,

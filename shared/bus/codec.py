@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorView
@@ -19,6 +20,11 @@ class Malformed(Exception):  # noqa: N818 - a state of a body, said as such
 def encode_actor(actor: Actor) -> orjson.Fragment:
     """An actor's JSON, made once per connection and spliced into every envelope."""
     return orjson.Fragment(actor.model_dump_json(exclude_defaults=True).encode())
+
+
+def to_json(model: BaseModel) -> bytes:
+    """A contract's JSON on every wire: fields that are null are left out."""
+    return model.__pydantic_serializer__.to_json(model, exclude_none=True)
 
 
 def encode_request(

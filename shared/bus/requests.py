@@ -13,7 +13,16 @@ import orjson
 from pydantic import ValidationError
 
 from shared import metrics
-from shared.bus.codec import JSON, Malformed, encode_refusal, encode_reply, encode_request, split_batch, unique_id
+from shared.bus.codec import (
+    JSON,
+    Malformed,
+    encode_refusal,
+    encode_reply,
+    encode_request,
+    split_batch,
+    to_json,
+    unique_id,
+)
 from shared.bus.consumer import Consumer
 from shared.bus.publisher import Publisher
 from shared.bus.topology import COMMANDS, QUERIES, REPLIES, command_key, replies_queue
@@ -198,7 +207,7 @@ class Responder:
         if isinstance(outcome, ChatError):
             body = encode_refusal(request_id, self._source, outcome.view())
         else:
-            body = encode_reply(request_id, self._source, outcome.__pydantic_serializer__.to_json(outcome))
+            body = encode_reply(request_id, self._source, to_json(outcome))
         try:
             self._publisher.submit(REPLIES, replyto, body)
         except ChatError as error:

@@ -59,7 +59,7 @@ class RoomView(View):
     id: str
     tenant: str
     type: RoomType
-    name: str | None
+    name: str | None = None
     created_by: str
     created_at: datetime
     updated_at: datetime
