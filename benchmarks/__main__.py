@@ -122,10 +122,12 @@ async def bench(options: argparse.Namespace, work: Path) -> int:
     async with AsyncExitStack() as owner:
         subject = await prepare(owner, options, work)
         measured = await measure_floors(subject, min(plan.seconds, FLOOR_SECONDS)) if FLOORS in wanted else {}
+        servers = await floors.versions(subject.mongo_url, subject.amqp_url)
         targets = {case: subject.targets(case, options.runs) for case in cases}
         outcomes = await runner.run_all(cases, targets, plan)
     settings = {"runs": options.runs, **asdict(plan)}
-    results = report.Results(about.describe(peer=options.peer), settings, measured, outcomes)
+    described = {**about.describe(peer=options.peer), "servers": servers}
+    results = report.Results(described, settings, measured, outcomes)
     print(f"results: {report.write(results, options.results)}")
     if runner.broken(outcomes, report.SUBJECT):
         print("!!! PARLEY BROKE A PROMISE OR FAILED: see above", file=sys.stderr)

@@ -13,6 +13,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any, Final
 
 import aio_pika
+import aiormq
 from aio_pika import DeliveryMode, Message
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
@@ -56,6 +57,21 @@ def _document(room: str, seq: int) -> dict[str, Any]:
         "client_id": f"floor-user-{seq}",
         "created_at": "2025-01-01T00:00:00.000Z",
     }
+
+
+async def versions(mongo_url: str | None, amqp_url: str | None) -> str:
+    """Which database and broker these are."""
+    found = []
+    if mongo_url:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongo_url)
+        found.append(f"MongoDB {(await client.server_info())['version']}")
+        client.close()
+    if amqp_url:
+        connection = await aiormq.connect(amqp_url)
+        version = connection.server_properties.get("version", b"?")
+        found.append(f"RabbitMQ {version.decode() if isinstance(version, bytes) else version}")
+        await connection.close()
+    return ", ".join(found) or "unknown"
 
 
 async def mongodb(url: str, seconds: float) -> FloorFigures:

@@ -119,6 +119,8 @@ def _cpu_section(results: Results) -> list[str]:
             shares = (f"{name} {number(median(r.cpu.get(name, 0.0) for r in runs))}" for name in groups)
             if runs:
                 rows.append([case, target, number(median_of(runs, CPU)), ", ".join(shares)])
+    if not rows:
+        return []
     return ["## CPU seconds per 1,000 messages", "", *_table(["case", "target", "all", "by process"], rows)]
 
 
