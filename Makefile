@@ -68,12 +68,12 @@ clean: ## stop it and remove its data, logs, the virtual environment and caches
 	rm -rf .parley $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps make pip run again only when the pinned requirements change.
+# The stamps make pip run again only when the pinned requirements change; what `dev` installs includes what `run` needs.
 $(VENV)/run.stamp: requirements/services.txt requirements/embedded.txt
 	@deploy/embedded/venv.sh $(VENV) $^ && touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt
-	@deploy/embedded/venv.sh $(VENV) $^ && touch $@
+	@deploy/embedded/venv.sh $(VENV) $^ && touch $@ $(VENV)/run.stamp
 
 .PHONY: help
 help:

@@ -1,5 +1,4 @@
-"""`python -m deploy.embedded run|up|down|status|token|chat`: a thin shell over `Stack`, configured by the environment.
-"""
+"""The command line, `python -m deploy.embedded run|up|down|status|token|chat`: a thin shell over `Stack`."""
 
 import argparse
 import asyncio

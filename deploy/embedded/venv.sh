@@ -43,5 +43,4 @@ fi
 
 set -- $(printf -- '-r %s ' "$@")
 echo "installing into $venv: $*"
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes "$@" |
-    grep -v '^Requirement already satisfied'
+"$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes "$@"
