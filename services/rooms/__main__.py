@@ -1,0 +1,68 @@
+"""`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
+
+from services.rooms.handlers import CommandHandler, QueryHandler
+from services.rooms.outbox import Outbox
+from services.rooms.repository import Repository, may_pass
+from shared.bus.consumer import Consumer
+from shared.bus.link import Link
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Responder
+from shared.bus.topology import durable_queues
+from shared.bus.worker import serve_commands, serve_queries
+from shared.contracts.rooms import COMMANDS, QUERIES
+from shared.mongo import Mongo, is_transient
+from shared.retry import until_done
+from shared.service import Service, run
+
+COMMAND_QUEUE = "commands.rooms"
+QUERY_QUEUE = "queries.rooms"
+COMMAND_PREFETCH = 32
+QUERY_PREFETCH = 64
+
+
+async def main(service: Service) -> None:
+    """Run until stopped."""
+    settings = service.settings
+    queues = {queue.name: queue for queue in durable_queues(settings.shards)}
+    mongo = Mongo(settings.mongo_url, settings.name)
+    repository = Repository(mongo)
+    link = Link(settings.amqp_url, settings.name, list(queues.values()))
+    publisher = Publisher(link, service.tasks, settings.command_timeout)
+    responder = Responder(publisher, service.name)
+    outbox = Outbox(repository, publisher)
+    commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    carry_out = CommandHandler(repository, outbox, settings.shards).handle
+    answer = QueryHandler(repository).handle
+
+    async def start() -> None:
+        await until_done(repository.prepare, is_transient, "creating indexes")
+        await commands.add(queues[COMMAND_QUEUE])
+        await queries.add(queues[QUERY_QUEUE])
+        work = {
+            "link": link.run(),
+            "commands": serve_commands(
+                commands, COMMANDS, carry_out, responder, publisher=publisher, transient=may_pass
+            ),
+            "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=may_pass),
+            "outbox clearing": outbox.clear(),
+            "outbox relay": outbox.relay(),
+        }
+        for name, loop in work.items():
+            service.tasks.spawn(loop, name, vital=True)
+
+    async def finish() -> None:
+        await commands.release(COMMAND_QUEUE)
+        await queries.release(QUERY_QUEUE)
+        await publisher.flush()
+        await outbox.flush()
+
+    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check}
+    service.on_drain.append(finish)
+    await service.serve_ops()
+    service.tasks.spawn(start(), "start", vital=True)
+    await service.until_stopped()
+    mongo.close()
+
+
+if __name__ == "__main__":
+    run("rooms", main)

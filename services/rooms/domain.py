@@ -1,0 +1,225 @@
+"""Rooms and memberships, what a rule sees of them (`Case`) and decides (`Change`). Pure: no I/O, clock or randomness.
+
+What is the same for every command stands here: ids, rights, repetitions, views. What each does: services.rooms.rules.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from shared import ids
+from shared.contracts.base import View
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.rooms import (
+    CreateRoom,
+    LeaveRoom,
+    LeftView,
+    MemberResult,
+    MemberView,
+    Role,
+    RoomCommand,
+    RoomEvent,
+    RoomResult,
+    RoomType,
+    RoomView,
+    UserView,
+)
+from shared.permissions import Action, allowed
+
+
+class Applied(NamedTuple):
+    """A command that has been carried out: its idempotency key, and a hash of what it asked."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user in a room."""
+
+    user_id: str
+    role: Role
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A room, or the tombstone of one (`deleted_at`): a repeated command must still find it."""
+
+    id: str
+    tenant: str
+    type: RoomType
+    name: str | None
+    metadata: Mapping[str, Any] | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    member_count: int
+    fingerprint: str
+    """Of the command that made it."""
+    applied: tuple[Applied, ...]
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Somebody at a room: all that is needed to judge their rights."""
+
+    room_id: str
+    room: Room | None
+    """The room or its tombstone, of the visitor's tenant only."""
+    actor: Actor
+    caller: Member | None = None
+    """The visitor's own membership."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Visit):
+    """All that a rule may look at."""
+
+    applied: Applied
+    """What the room will remember this command by."""
+    now: datetime
+    target: Member | None = None
+    person: UserView | None = None
+    """The directory's entry of the user the command is about."""
+    seniors: tuple[Member, ...] = ()
+    """The two highest members, the longest-standing first among equals."""
+    everyone: tuple[str, ...] = ()
+    """All members' ids; for deletion only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a rule decided: the answer, and what to write (nothing where `room` is None)."""
+
+    result: View
+    room: Room | None = None
+    joined: tuple[Member, ...] = ()
+    changed: tuple[Member, ...] = ()
+    left: tuple[str, ...] = ()
+    events: tuple[RoomEvent, ...] = ()
+
+
+Rule = Callable[[Case, Any], Change]
+
+
+def decide(case: Case, command: RoomCommand, rule: Rule) -> Change:
+    """Apply `rule`, unless the room remembers the command: then answer with the room as it stands and do nothing.
+
+    Raises:
+        ChatError: `conflict` where the same client_id came with another command.
+    """
+    if case.room is None:
+        return rule(case, command)
+    earlier = dict(case.room.applied).get(case.applied.key)
+    if earlier is None:
+        return rule(case, command)
+    if earlier != case.applied.fingerprint:
+        raise reused(command)
+    return Change(result=standing(case, command))
+
+
+def require(visit: Visit, action: Action) -> Room:
+    """The room, if it exists and the visitor may do `action` in it.
+
+    Raises:
+        ChatError: `not_found` for a room that is deleted, of another tenant or was never made: one answer for all.
+    """
+    room = visit.room
+    if room is None or room.deleted_at is not None:
+        raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{visit.room_id}'.")
+    role = role_of(visit.caller)
+    if not allowed(action, room.type, role, visit.actor.roles):
+        who = "Who is not a member" if role is None else f"A member who is {role}"
+        raise ChatError(ErrorCode.FORBIDDEN, f"{who} may not {action.replace('_', ' ')} in this {room.type} room.")
+    return room
+
+
+def room_id_of(command: RoomCommand, actor: Actor, client_id: str) -> str:
+    """The room a command is about; a new one's id follows from who makes it with whom, or with which client_id."""
+    if not isinstance(command, CreateRoom):
+        return str(command.room)
+    if command.type is RoomType.DIRECT:
+        return ids.direct_room_id(actor.tenant, actor.id, *other_members(command, actor.id))
+    return ids.group_room_id(actor.tenant, actor.id, client_id)
+
+
+def other_members(command: CreateRoom, creator: str) -> list[str]:
+    """Who is in a new room beside its creator, each once."""
+    others = list(dict.fromkeys(user_id for user_id in command.members if user_id != creator))
+    if command.type is RoomType.DIRECT and len(others) != 1:
+        raise ChatError(
+            ErrorCode.INVALID,
+            f"A direct room has exactly one member beside its creator; 'members' names {len(others)}.",
+        )
+    return others
+
+
+def applied(command: RoomCommand, actor: Actor, request_id: str) -> Applied:
+    """What a room remembers a command by. Ids hold no space, so no two pairs make the same key."""
+    key = request_id if command.client_id is None else f"{actor.id} {command.client_id}"
+    body = command.model_dump(mode="json", exclude={"client_id", "metadata"})
+    if isinstance(command, CreateRoom):
+        body["members"] = sorted(set(command.members))
+    content = json.dumps(body, sort_keys=True)
+    return Applied(key, ids.fingerprint(command.TYPE, content, getattr(command, "metadata", None)))
+
+
+def standing(case: Case, command: RoomCommand) -> View:
+    """The answer to a command that has nothing (more) to do: how things stand, for those who may know."""
+    if command.RESULT is LeftView:
+        leaver = case.actor.id if isinstance(command, LeaveRoom) else getattr(command, "user_id", None)
+        return LeftView(room_id=case.room_id, user_id=leaver)
+    room = require(case, Action.READ)
+    if command.RESULT is RoomResult:
+        return RoomResult(room=room_view(room, role_of(case.caller)))
+    target = require_target(case, getattr(command, "user_id", ""))
+    return MemberResult(room_id=room.id, member=member_view(target, case.person))
+
+
+def room_view(room: Room, role: Role | None = None) -> RoomView:
+    """What readers see of a room; `role` is the reader's own."""
+    return RoomView(
+        id=room.id,
+        tenant=room.tenant,
+        type=room.type,
+        name=room.name,
+        created_by=room.created_by,
+        created_at=room.created_at,
+        updated_at=room.updated_at,
+        version=room.version,
+        member_count=room.member_count,
+        metadata=None if room.metadata is None else dict(room.metadata),
+        role=role,
+    )
+
+
+def member_view(member: Member, person: UserView | None = None) -> MemberView:
+    """What readers see of a membership."""
+    return MemberView(user_id=member.user_id, role=member.role, joined_at=member.joined_at, user=person)
+
+
+def reused(command: RoomCommand) -> ChatError:
+    """The refusal of one client_id for two things."""
+    return ChatError(
+        ErrorCode.CONFLICT,
+        f"client_id '{command.client_id}' was used for another command before; take a new one for a new command.",
+    )
+
+
+def require_target(case: Case, user_id: str) -> Member:
+    """The member the command is about. Raises ChatError `not_found` where they are none."""
+    if case.target is None:
+        raise ChatError(ErrorCode.NOT_FOUND, f"'{user_id}' is not a member of the room.")
+    return case.target
+
+
+def role_of(member: Member | None) -> Role | None:
+    """A member's role; nobody has none."""
+    return None if member is None else member.role

@@ -1,0 +1,193 @@
+"""Commands and queries of the rooms service: one row each. Loads, lets the rule decide, stores, announces."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from services.rooms import rules
+from services.rooms.domain import (
+    Applied,
+    Case,
+    Change,
+    Rule,
+    Visit,
+    applied,
+    decide,
+    member_view,
+    require,
+    role_of,
+    room_id_of,
+    room_view,
+)
+from services.rooms.outbox import Outbox
+from services.rooms.repository import Record, Repository
+from shared.bus.codec import encode_event, to_json
+from shared.bus.topology import event_key
+from shared.contracts.base import View
+from shared.contracts.envelope import Actor, RequestEnvelope
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.rooms import (
+    AccessView,
+    AddMember,
+    CreateRoom,
+    DeleteRoom,
+    GetAccess,
+    GetRoom,
+    LeaveRoom,
+    ListMembers,
+    ListRooms,
+    MembersView,
+    RecordUser,
+    RemoveMember,
+    RoomCommand,
+    RoomEvent,
+    RoomQuery,
+    RoomsView,
+    RoomView,
+    SeenView,
+    SetRole,
+    UpdateRoom,
+)
+from shared.mongo import Session
+from shared.permissions import Action, GlobalRole
+
+SOURCE = "/rooms"
+
+CHANGES: Mapping[type[RoomCommand], Rule] = {
+    CreateRoom: rules.create,
+    UpdateRoom: rules.update,
+    LeaveRoom: rules.leave,
+    DeleteRoom: rules.delete,
+    AddMember: rules.add_member,
+    RemoveMember: rules.remove_member,
+    SetRole: rules.set_role,
+}
+"""The commands that change a room; `user.record` does not."""
+
+
+class CommandHandler:
+    """Carries commands out."""
+
+    def __init__(self, repository: Repository, outbox: Outbox, shards: int) -> None:
+        self._repository = repository
+        self._outbox = outbox
+        self._shards = shards
+
+    async def handle(self, envelope: RequestEnvelope, command: RoomCommand) -> View:
+        """Carry a command out and begin to announce it; its result. Raises ChatError."""
+        if isinstance(command, RecordUser):
+            return await self._record(envelope.data.actor)
+        return await self._change(envelope, command, CHANGES[type(command)])
+
+    async def _record(self, actor: Actor) -> View:
+        await self._repository.record(actor, _now())
+        return SeenView(user_id=actor.id)
+
+    async def _change(self, envelope: RequestEnvelope, command: RoomCommand, rule: Rule) -> View:
+        actor = envelope.data.actor
+        room_id = room_id_of(command, actor, command.client_id or envelope.id)
+        mark = applied(command, actor, envelope.id)
+        attempts = 0
+
+        async def work(session: Session) -> tuple[Change, list[Record]]:
+            nonlocal attempts
+            if attempts:  # another writer of the room was faster: let it finish
+                await asyncio.sleep(min(0.002 * 2**attempts, 0.1) * random.random())  # noqa: S311 - jitter
+            attempts += 1
+            change = decide(await self._case(room_id, actor, command, mark, session), command, rule)
+            records = self._records(change, envelope)
+            await self._repository.save(change, records, session)
+            return change, records
+
+        change, records = await self._repository.transaction(work)
+        self._outbox.publish(records)
+        return change.result
+
+    async def _case(self, room_id: str, actor: Actor, command: RoomCommand, mark: Applied, session: Session) -> Case:
+        case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=_now())
+        room = await self._repository.room(actor.tenant, room_id, session)
+        if room is None:
+            return case
+        target_id: str = getattr(command, "user_id", actor.id)
+        members = await self._repository.members(room_id, {actor.id, target_id}, session)
+        people = await self._repository.people(actor.tenant, [target_id], session)
+        return replace(
+            case,
+            room=room,
+            caller=members.get(actor.id),
+            target=members.get(target_id),
+            person=people.get(target_id),
+            seniors=await self._repository.seniors(room_id, session),
+            everyone=await self._repository.everyone(room_id, session) if isinstance(command, DeleteRoom) else (),
+        )
+
+    def _records(self, change: Change, envelope: RequestEnvelope) -> list[Record]:
+        room, records = change.room, []
+        if room is not None:
+            key = event_key(RoomEvent.TOPIC, room.id, self._shards)
+            for number, event in enumerate(change.events):
+                identifier = f"{room.id}:{room.version}:{number}"
+                body = encode_event(
+                    id=identifier,
+                    source=SOURCE,
+                    type=event.TYPE,
+                    subject=room.id,
+                    tenant=room.tenant,
+                    time=room.updated_at,
+                    data=to_json(event),
+                    traceparent=envelope.traceparent,
+                )
+                records.append(Record(identifier, key, body))
+        return records
+
+
+class QueryHandler:
+    """Answers queries."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._table: Mapping[type[RoomQuery], Callable[[Actor, Any], Awaitable[View]]] = {
+            ListRooms: self._rooms,
+            GetRoom: self._room,
+            ListMembers: self._members,
+            GetAccess: self._access,
+        }
+
+    async def handle(self, actor: Actor, query: RoomQuery) -> View:
+        """The answer. Raises ChatError."""
+        return await self._table[type(query)](actor, query)
+
+    async def _rooms(self, actor: Actor, query: ListRooms) -> RoomsView:
+        page = await self._repository.rooms_of(actor.tenant, actor.id, query.after, query.limit)
+        return RoomsView(rooms=[room_view(room, role) for room, role in page.items], next=page.next)
+
+    async def _room(self, actor: Actor, query: GetRoom) -> RoomView:
+        visit = await self._visit(actor, query.room_id)
+        return room_view(require(visit, Action.READ), role_of(visit.caller))
+
+    async def _members(self, actor: Actor, query: ListMembers) -> MembersView:
+        require(await self._visit(actor, query.room_id), Action.READ)
+        page = await self._repository.members_of(query.room_id, query.after, query.limit)
+        people = await self._repository.people(actor.tenant, [member.user_id for member in page.items])
+        return MembersView(
+            members=[member_view(member, people.get(member.user_id)) for member in page.items], next=page.next
+        )
+
+    async def _access(self, actor: Actor, query: GetAccess) -> AccessView:
+        if GlobalRole.SERVICE not in actor.roles:
+            raise ChatError(ErrorCode.FORBIDDEN, "rooms.access is for services only.")
+        return AccessView(rooms=await self._repository.access(query.room_ids))
+
+    async def _visit(self, actor: Actor, room_id: str) -> Visit:
+        room = await self._repository.room(actor.tenant, room_id)
+        members = {} if room is None else await self._repository.members(room_id, [actor.id])
+        return Visit(room_id=room_id, room=room, actor=actor, caller=members.get(actor.id))
+
+
+def _now() -> datetime:
+    """The time in whole milliseconds, as the database keeps it, so that replies say what later reads will."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

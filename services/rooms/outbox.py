@@ -1,0 +1,95 @@
+"""Events on their way from the database to the broker, none lost: written with what they tell, published after.
+
+A process publishes its own at once. What a crash or a broker that was away left behind is published by whichever
+process finds it: late and possibly twice, which the `version` in every room event lets readers cope with.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from services.rooms.repository import Record, Repository
+from shared.bus.publisher import Publisher
+from shared.bus.topology import EVENTS
+from shared.contracts.errors import ChatError
+from shared.logging import get_logger
+from shared.mongo import PyMongoError
+from shared.retry import until_done
+
+log = get_logger(__name__)
+
+LEFT_BEHIND = timedelta(seconds=2)
+"""Age at which an event is taken for forgotten by its own process."""
+
+LOOK_EVERY = 1.0
+PAGE = 200
+
+
+class Outbox:
+    """The outbox as one process works on it."""
+
+    def __init__(self, repository: Repository, publisher: Publisher) -> None:
+        self._repository = repository
+        self._publisher = publisher
+        self._under_way: set[str] = set()
+        self._published: set[str] = set()
+        self._signal = asyncio.Event()
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Begin to publish what has just been committed; returns at once."""
+        if not records:
+            return
+        identifiers = [record.id for record in records]
+
+        def settled(outcome: asyncio.Future[None]) -> None:
+            self._under_way.difference_update(identifiers)
+            if outcome.exception() is None:
+                self._published.update(identifiers)
+                self._signal.set()
+
+        try:
+            future = self._publisher.publish(EVENTS, [(record.key, record.body) for record in records])
+        except ChatError as error:
+            log.warning("events are left for later", error=error.message)
+            return
+        self._under_way.update(identifiers)
+        future.add_done_callback(settled)
+
+    async def clear(self) -> None:
+        """Remove published events for ever, as many at once as there are."""
+        while True:
+            await self._signal.wait()
+            await until_done(self.flush, _database, "clearing the outbox")
+
+    async def flush(self) -> None:
+        """Remove what is published by now."""
+        self._signal.clear()
+        published = set(self._published)
+        if published:
+            await self._repository.forget(published)
+            self._published -= published
+
+    async def relay(self) -> None:
+        """Publish what was left behind, oldest first, for ever."""
+        while True:
+            if not await until_done(self._relay_page, _database, "looking for events left behind"):
+                await asyncio.sleep(LOOK_EVERY)
+
+    async def _relay_page(self) -> bool:
+        """Publish one page; whether there may be more at once."""
+        page = await self._repository.waiting(datetime.now(UTC) - LEFT_BEHIND, PAGE)
+        records = [record for record in page if record.id not in self._under_way | self._published]
+        if not records:
+            return False
+        log.info("publishing events left behind", events=len(records))
+        try:
+            await self._publisher.publish(EVENTS, [(record.key, record.body) for record in records])
+        except ChatError as error:
+            log.warning("events stay in the outbox", error=error.message)
+            return False
+        await self._repository.forget([record.id for record in records])
+        return len(page) == PAGE
+
+
+def _database(error: Exception) -> bool:
+    return isinstance(error, PyMongoError)

@@ -1,0 +1,250 @@
+"""The rooms service's collections: `rooms`, `memberships`, `users`, `outbox`. Stores and finds; decides nothing.
+
+Every read but `access` names a tenant, or a room that was found in one.
+"""
+
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from services.rooms.domain import Applied, Change, Member, Room
+from shared.contracts.envelope import Actor
+from shared.contracts.rooms import Role, RoomAccess, RoomType, UserView
+from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, Session, is_transient
+from shared.permissions import RANK
+
+T = TypeVar("T")
+
+NAMES = ("name", "first_name", "last_name", "avatar")
+"""What the directory keeps of a user's claims."""
+
+
+class Conflict(Exception):  # noqa: N818 - names what happened to the writer
+    """The room was changed by another writer meanwhile: load and decide again."""
+
+
+class Record(NamedTuple):
+    """An encoded event that waits in the outbox for its way to the broker."""
+
+    id: str
+    key: str
+    body: bytes
+
+
+class Page(NamedTuple, Generic[T]):
+    """A part of a list, and where the next begins."""
+
+    items: list[T]
+    next: str | None
+
+
+class Repository:
+    """Reads and writes of one process."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._rooms = mongo.collection("rooms")
+        self._memberships = mongo.collection("memberships")
+        self._users = mongo.collection("users")
+        self._outbox = mongo.collection("outbox")
+
+    async def prepare(self) -> None:
+        """Create the indexes."""
+        by_user = [("tenant", ASCENDING), ("user_id", ASCENDING), ("room_id", ASCENDING)]
+        by_room = [("room_id", ASCENDING), ("user_id", ASCENDING)]
+        by_standing = [("room_id", ASCENDING), ("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
+        indexes = [IndexModel(by_user), IndexModel(by_room), IndexModel(by_standing)]
+        await self._mongo.ensure_indexes("memberships", indexes)
+        await self._mongo.ensure_indexes("outbox", [IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])])
+
+    async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+        """All of `work(session)` or nothing; called again where another writer was faster."""
+        return await self._mongo.transaction(work)
+
+    # ── a room and its members ───────────────────────────────────────────────────────────────────────────────────
+
+    async def room(self, tenant: str, room_id: str, session: Session | None = None) -> Room | None:
+        """A room or its tombstone."""
+        document = await self._rooms.find_one({"_id": room_id, "tenant": tenant}, session=session)
+        return None if document is None else _room(document)
+
+    async def members(self, room_id: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, Member]:
+        """Those of the given users that are members, by id."""
+        keys = [membership_id(room_id, user_id) for user_id in user_ids]
+        documents = await self._memberships.find({"_id": {"$in": keys}}, session=session).to_list(None)
+        return {document["user_id"]: _member(document) for document in documents}
+
+    async def seniors(self, room_id: str, session: Session) -> tuple[Member, ...]:
+        """The two highest members, the longest-standing first among equals."""
+        order = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
+        documents = await self._memberships.find({"room_id": room_id}, session=session).sort(order).to_list(2)
+        return tuple(_member(document) for document in documents)
+
+    async def everyone(self, room_id: str, session: Session) -> tuple[str, ...]:
+        """The ids of all members."""
+        found = self._memberships.find({"room_id": room_id}, {"user_id": 1}, session=session)
+        return tuple([document["user_id"] async for document in found])
+
+    async def save(self, change: Change, records: Collection[Record], session: Session) -> None:
+        """Write what was decided, with its events, as part of a transaction.
+
+        Raises:
+            Conflict: where the room is not at the version that the decision was made for.
+        """
+        room = change.room
+        if room is None:
+            return
+        document = _room_document(room)
+        if room.version == 1:
+            await self._rooms.insert_one(document, session=session)
+        else:
+            before = {"_id": room.id, "version": room.version - 1}
+            result = await self._rooms.replace_one(before, document, session=session)
+            if not result.matched_count:
+                raise Conflict(f"room {room.id} is not at version {room.version - 1} any more")
+        if change.left:
+            keys = [membership_id(room.id, user_id) for user_id in change.left]
+            await self._memberships.delete_many({"_id": {"$in": keys}}, session=session)
+        for member in change.changed:
+            replacement = _membership(room, member)
+            await self._memberships.replace_one({"_id": replacement["_id"]}, replacement, session=session)
+        if change.joined:
+            joined = [_membership(room, member) for member in change.joined]
+            await self._memberships.insert_many(joined, session=session)
+        waiting = [
+            {"_id": record.id, "key": record.key, "body": record.body, "created_at": room.updated_at}
+            for record in records
+        ]
+        await self._outbox.insert_many(waiting, session=session)
+
+    # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def rooms_of(self, tenant: str, user_id: str, after: str | None, limit: int) -> Page[tuple[Room, Role]]:
+        """A page of (room, role of the user) pairs, by room id."""
+        wanted: Document = {"tenant": tenant, "user_id": user_id}
+        if after is not None:
+            wanted["room_id"] = {"$gt": after}
+        page = await self._page(wanted, "room_id", limit)
+        rooms = await self._rooms.find({"_id": {"$in": [item["room_id"] for item in page.items]}}).to_list(None)
+        found = {document["_id"]: _room(document) for document in rooms}
+        pairs = [(found[item["room_id"]], Role(item["role"])) for item in page.items if item["room_id"] in found]
+        return Page([(room, role) for room, role in pairs if room.deleted_at is None], page.next)
+
+    async def members_of(self, room_id: str, after: str | None, limit: int) -> Page[Member]:
+        """A page of a room's members, by user id."""
+        wanted: Document = {"room_id": room_id}
+        if after is not None:
+            wanted["user_id"] = {"$gt": after}
+        page = await self._page(wanted, "user_id", limit)
+        return Page([_member(document) for document in page.items], page.next)
+
+    async def access(self, room_ids: Collection[str]) -> list[RoomAccess]:
+        """Who may enter the given rooms, of whatever tenant.
+
+        Members are read after the version, so they are never older than it says: a reader that applies all events
+        after `version` ends up right, applying some of them twice.
+        """
+        fields = {"tenant": 1, "type": 1, "version": 1}
+        living = {"_id": {"$in": list(room_ids)}, "deleted_at": None}
+        rooms = await self._rooms.find(living, fields).to_list(None)
+        members: dict[str, dict[str, Role]] = {room["_id"]: {} for room in rooms}
+        roles = {"room_id": 1, "user_id": 1, "role": 1}
+        async for item in self._memberships.find({"room_id": {"$in": list(members)}}, roles):
+            members[item["room_id"]][item["user_id"]] = Role(item["role"])
+        return [
+            RoomAccess(
+                room_id=room["_id"],
+                tenant=room["tenant"],
+                type=RoomType(room["type"]),
+                version=room["version"],
+                members=members[room["_id"]],
+            )
+            for room in rooms
+        ]
+
+    async def _page(self, wanted: Document, order: str, limit: int) -> Page[Document]:
+        found = await self._memberships.find(wanted).sort(order, ASCENDING).to_list(limit + 1)
+        page = found[:limit]
+        return Page(page, page[-1][order] if len(found) > limit else None)
+
+    # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def people(self, tenant: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, UserView]:
+        """The directory's entries of those it knows, by id."""
+        keys = [person_id(tenant, user_id) for user_id in user_ids]
+        documents = await self._users.find({"_id": {"$in": keys}}, session=session).to_list(None)
+        return {document["user_id"]: _person(document) for document in documents}
+
+    async def record(self, actor: Actor, now: datetime) -> None:
+        """Keep an actor's claims where they say something new. A claim that is absent erases nothing."""
+        key = person_id(actor.tenant, actor.id)
+        claims = {name: value for name in NAMES if (value := getattr(actor, name)) is not None}
+        known = await self._users.find_one({"_id": key})
+        if known is not None and all(known.get(name) == value for name, value in claims.items()):
+            return
+        entry = claims | {"tenant": actor.tenant, "user_id": actor.id, "updated_at": now}
+        await self._users.update_one({"_id": key}, {"$set": entry}, upsert=True)
+
+    # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def waiting(self, until: datetime, limit: int) -> list[Record]:
+        """The oldest events that have waited since `until` or longer."""
+        order = [("created_at", ASCENDING), ("_id", ASCENDING)]
+        documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
+        return [Record(document["_id"], document["key"], document["body"]) for document in documents]
+
+    async def forget(self, record_ids: Collection[str]) -> None:
+        """Remove events that the broker has."""
+        await self._outbox.delete_many({"_id": {"$in": list(record_ids)}})
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same work may succeed later: the database was away, or another writer was faster."""
+    return isinstance(error, Conflict) or is_transient(error)
+
+
+def membership_id(room_id: str, user_id: str) -> str:
+    """The key of a membership."""
+    return f"{room_id}:{user_id}"
+
+
+def person_id(tenant: str, user_id: str) -> str:
+    """The key of a directory entry. Ids hold no space, so no two pairs share one."""
+    return f"{tenant} {user_id}"
+
+
+def _room(document: Mapping[str, Any]) -> Room:
+    values = dict(document)
+    values["id"] = values["_id"]
+    values["type"] = RoomType(values["type"])
+    values["applied"] = tuple(Applied(**item) for item in values["applied"])
+    return Room(**{field.name: values[field.name] for field in fields(Room)})
+
+
+def _room_document(room: Room) -> Document:
+    values = asdict(room)
+    values["_id"] = values.pop("id")
+    values["type"] = room.type.value
+    values["applied"] = [item._asdict() for item in room.applied]
+    return values
+
+
+def _member(document: Mapping[str, Any]) -> Member:
+    return Member(user_id=document["user_id"], role=Role(document["role"]), joined_at=document["joined_at"])
+
+
+def _membership(room: Room, member: Member) -> Document:
+    return {
+        "_id": membership_id(room.id, member.user_id),
+        "room_id": room.id,
+        "user_id": member.user_id,
+        "tenant": room.tenant,
+        "role": member.role.value,
+        "rank": RANK[member.role],
+        "joined_at": member.joined_at,
+    }
+
+
+def _person(document: Mapping[str, Any]) -> UserView:
+    return UserView(id=document["user_id"], **{name: document.get(name) for name in NAMES})
