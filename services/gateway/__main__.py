@@ -61,7 +61,6 @@ async def main(service: Service) -> None:
         hub,
         RateLimit(settings.messages_per_minute, "messages"),
         max_in_flight=settings.max_in_flight,
-        max_length=unlimited(settings.max_message_length),
     )
     socket = NativeSocket(
         settings=settings,

@@ -10,7 +10,6 @@ from shared.bus.codec import JSON, encode_actor
 from shared.bus.requests import Requests
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import EditMessage, SendMessage
 
 Answered = Callable[[JSON | None, ChatError | None], None]
 
@@ -20,17 +19,13 @@ class Dispatcher:
 
     Args:
         max_in_flight: unanswered requests per connection.
-        max_length: characters a message may have; the messages service checks it again.
     """
 
-    def __init__(
-        self, requests: Requests, hub: Hub, messages: RateLimit, *, max_in_flight: int, max_length: float
-    ) -> None:
+    def __init__(self, requests: Requests, hub: Hub, messages: RateLimit, *, max_in_flight: int) -> None:
         self._requests = requests
         self._hub = hub
         self._messages = messages
         self._max_in_flight = max_in_flight
-        self._max_length = max_length
 
     def submit(
         self, connection: Connection, request: Command | Query, body: JSON, answered: Answered, *, counted: bool
@@ -38,9 +33,10 @@ class Dispatcher:
         """Send a socket's request; `answered` is called once, and what it posts is flushed with its batch.
 
         Raises:
-            ChatError: `rate_limited`, `too_large` or `overloaded`, at once.
+            ChatError: `rate_limited` or `overloaded`, at once.
         """
-        self._check(connection.identity, request, counted=counted)
+        if counted:
+            self._count(connection.identity)
 
         def done(result: JSON | None, error: ChatError | None) -> None:
             connection.in_flight -= 1
@@ -62,16 +58,10 @@ class Dispatcher:
         self, identity: Identity, request: Command | Query, *, traceparent: str | None = None, counted: bool = False
     ) -> JSON:
         """Send a REST caller's request and wait for the result. Raises ChatError."""
-        self._check(identity, request, counted=counted)
+        if counted:
+            self._count(identity)
         actor = identity.actor
         return await self._requests.ask(request, encode_actor(actor), actor.tenant, traceparent=traceparent)
 
-    def _check(self, identity: Identity, request: Command | Query, *, counted: bool) -> None:
-        if isinstance(request, SendMessage | EditMessage) and len(request.content) > self._max_length:
-            raise ChatError(
-                ErrorCode.TOO_LARGE,
-                f"The content has {len(request.content)} characters; {self._max_length:g} are allowed.",
-            )
-        if counted:
-            actor = identity.actor
-            self._messages.take((actor.tenant, actor.id), self._hub.now())
+    def _count(self, identity: Identity) -> None:
+        self._messages.take((identity.actor.tenant, identity.actor.id), self._hub.now())

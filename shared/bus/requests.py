@@ -100,12 +100,11 @@ class Requests:
         if len(self._pending) >= self._max_pending:
             raise ChatError(ErrorCode.OVERLOADED, "Too many unanswered requests; try later.", retry_after=1.0)
         number = next(self._numbers)
-        subject = getattr(request, "room_id", None) or getattr(request, "message_id", None)
         envelope = encode_request(
             id=number,
             source=self._source,
             type=request.TYPE,
-            subject=subject,
+            subject=request.room or request.message,
             actor=actor,
             tenant=tenant,
             body=body if body is not None else request.model_dump(mode="json", exclude_none=True),

@@ -2,9 +2,10 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from typing_extensions import override
 
 MAX_METADATA_BYTES = 4096
 MAX_METADATA_DEPTH = 16
@@ -64,38 +65,40 @@ class View(Model):
     """What a reader sees: the shape of data in replies, query results and events."""
 
 
-class Command(Model):
-    """A wish to change something, in the imperative, with exactly one owner."""
+class Request(Model):
+    """What somebody asks of exactly one owner: a command or a query."""
 
     TYPE: ClassVar[str]
     OWNER: ClassVar[Service]
     RESULT: ClassVar[type[View]]
+    ABOUT: ClassVar[str | None] = None
+    """The field that names what this is about and so where it goes; read off the fields once per class."""
+
+    @classmethod
+    @override
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        cls.ABOUT = next((name for name in ("room_id", "message_id") if name in cls.model_fields), None)
+
+    @property
+    def room(self) -> str | None:
+        """The room this is about, where it names one."""
+        return getattr(self, "room_id") if self.ABOUT == "room_id" else None  # noqa: B009 - a subclass's field
+
+    @property
+    def message(self) -> str | None:
+        """The message this is about, where it names one instead of a room."""
+        return getattr(self, "message_id") if self.ABOUT == "message_id" else None  # noqa: B009 - a subclass's field
+
+
+class Command(Request):
+    """A wish to change something, in the imperative."""
 
     client_id: Id | None = None
     """The caller's idempotency key: the same key sent again has no further effect and gets the same reply."""
 
-    @property
-    def room(self) -> str | None:
-        """The room this is about, where the command names one."""
-        return getattr(self, "room_id", None)
 
-    @property
-    def message(self) -> str | None:
-        """The message this is about, where the command names one."""
-        return getattr(self, "message_id", None)
-
-    @classmethod
-    def parse(cls, data: Any) -> Self:
-        """Validate `data` (a mapping). Raises pydantic.ValidationError."""
-        return cls.model_validate(data)
-
-
-class Query(Model):
-    """A question without side effects, answered by its owner."""
-
-    TYPE: ClassVar[str]
-    OWNER: ClassVar[Service]
-    RESULT: ClassVar[type[View]]
+class Query(Request):
+    """A question without side effects."""
 
 
 class Event(Model):
