@@ -6,13 +6,14 @@ Holds no state: what a frame means for connections and feeds is socket.py's busi
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from services.gateway.frames import frame
-from services.gateway.rows import Emit, Local, On
+from services.gateway.rows import Emit, Local, On, Tell
 from shared.bus.codec import JSON
 from shared.contracts import messages, presence, rooms
 from shared.contracts.base import Id, Model, View
+from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 
 M = TypeVar("M", bound=Model)
@@ -64,6 +65,52 @@ class Pong(View):
     time: float
 
 
+class ReadyUser(Actor):
+    """Who the token says one is; what it does not say is absent."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["id", "tenant", "roles"]})
+
+
+class ReadyRoom(rooms.RoomView):
+    """A room one is in, and where its timeline stands; without the latter where the room has just gone."""
+
+    model_config = ConfigDict(json_schema_extra={"required": list(rooms.RoomView.model_fields)})
+
+    epoch: str
+    seq: int
+    rev: int
+    read_seq: int
+    unread: int
+    last_message: messages.MessageView | None
+
+
+class ReadyLimits(View):
+    """The limits of this connection; 0 means unlimited. `heartbeat`: seconds between the server's pings."""
+
+    max_message_length: int
+    max_frame_bytes: int
+    max_in_flight: int
+    messages_per_minute: int
+    heartbeat: float
+
+
+class Ready(View):
+    """The connection is open and subscribed."""
+
+    connection_id: str
+    user: ReadyUser
+    rooms: list[ReadyRoom]
+    limits: ReadyLimits
+
+
+class Reset(View):
+    """Where the room's timeline stands now."""
+
+    epoch: str
+    seq: int
+    rev: int
+
+
 ON: dict[str, On] = {
     row.name: row
     for row in (
@@ -108,6 +155,15 @@ EMIT: dict[str, Emit] = {
     for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS)
     for name, event in events.items()
     if event is not messages.WorkerBeat
+}
+
+TELL: dict[str, Tell] = {
+    row.name: row
+    for row in (
+        Tell("ready", Ready, "The first frame of every connection.", in_room=False),
+        Tell("room.subscribed", messages.RoomStateView, "The connection follows a room one has just come into."),
+        Tell("room.reset", Reset, "Too much was missed, or the history was reset: read the room afresh."),
+    )
 }
 
 

@@ -40,6 +40,16 @@ class Emit:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """An outgoing frame that the gateway makes by itself: its data, and when it comes."""
+
+    name: str
+    view: type[View]
+    summary: str
+    in_room: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A REST endpoint.
 

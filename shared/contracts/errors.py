@@ -35,6 +35,17 @@ class CloseCode:
     TOO_MANY = 4429
 
 
+CLOSES: dict[int, str] = {
+    CloseCode.RESTART: "The server restarts or cannot go on: reconnect, after a random pause.",
+    CloseCode.PROTOCOL: "The peer does not speak this protocol.",
+    CloseCode.UNAUTHENTICATED: "The token is missing, not valid or expired: get a new one.",
+    CloseCode.FORBIDDEN: "The connection is not allowed from this origin or to this tenant.",
+    CloseCode.SLOW_CONSUMER: "The peer reads too slowly: reconnect and resume from the last `rev`.",
+    CloseCode.TOO_MANY: "Too many connections, or too many of them in a short time: wait, then reconnect.",
+}
+"""What each close code says to the client."""
+
+
 class ErrorRow(NamedTuple):
     """How one error code appears: HTTP status, close code where it ends a connection, whether a retry can help."""
 
@@ -56,6 +67,21 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     ErrorCode.TIMEOUT: ErrorRow(504, CloseCode.RESTART, retryable=True),
     ErrorCode.INTERNAL: ErrorRow(500, CloseCode.RESTART, retryable=False),
 }
+
+MEANINGS: dict[ErrorCode, str] = {
+    ErrorCode.INVALID: "The request is malformed; the details name each wrong field.",
+    ErrorCode.UNAUTHENTICATED: "There is no token, or it is not valid or expired.",
+    ErrorCode.FORBIDDEN: "The caller may not do this.",
+    ErrorCode.NOT_FOUND: "It does not exist, or not for this caller.",
+    ErrorCode.CONFLICT: "It does not go together with how things stand, e.g. one `client_id` for two messages.",
+    ErrorCode.TOO_LARGE: "A message, frame or body is over its limit.",
+    ErrorCode.RATE_LIMITED: "Too many in a short time: wait `retry_after` seconds.",
+    ErrorCode.OVERLOADED: "Too much waits already: wait `retry_after` seconds.",
+    ErrorCode.UNAVAILABLE: "Something needed for this is away: try again.",
+    ErrorCode.TIMEOUT: "No answer in time. It may still take effect: retry with the same `client_id`.",
+    ErrorCode.INTERNAL: "Something went wrong here; the details hold an id that finds it in the logs.",
+}
+"""What each error code says to the caller."""
 
 
 class ErrorView(View):
