@@ -12,9 +12,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import uvloop
 
@@ -39,20 +39,25 @@ FLOORS: Final = "floors"
 FLOOR_SECONDS: Final = 5.0
 
 
+class Entry(NamedTuple):
+    """A target, how often each case is run on it, and whether that is the case for `small` only."""
+
+    target: Target
+    runs: int
+    only_small: bool = False
+
+
 @dataclass
 class Bench:
-    """What is measured in this invocation: targets with the number of runs, and where the bare servers are."""
+    """What is measured in this invocation, the subject first, and where the servers behind it are."""
 
-    main: Target
-    others: list[tuple[Target, int]] = field(default_factory=list)
-    only_small: list[tuple[Target, int]] = field(default_factory=list)
+    entries: list[Entry]
     mongo_url: str | None = None
     amqp_url: str | None = None
 
-    def targets(self, case: str, runs: int) -> list[tuple[Target, int]]:
-        """The targets of a case, the subject first."""
-        extra = self.only_small if case.startswith("small") else []
-        return [(self.main, runs), *self.others, *extra]
+    def targets(self, case: str) -> list[tuple[Target, int]]:
+        """The targets of a case and the number of runs on each."""
+        return [(e.target, e.runs) for e in self.entries if case.startswith("small") or not e.only_small]
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -79,23 +84,23 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
     if options.target:
         secret = os.environ.get("JWT_SECRET", DEVELOPMENT_SECRET)
         urls = os.environ.get("MONGO_URL"), os.environ.get("AMQP_URL")
-        return Bench(Running(options.target, secret), mongo_url=urls[0], amqp_url=urls[1])
+        return Bench([Entry(Running(options.target, secret), options.runs)], mongo_url=urls[0], amqp_url=urls[1])
     wanted = options.scenario or [*CASES, FLOORS]
     servers_only = wanted == [FLOORS]
     stack = Stack(work / "stack", port=ports.find_free(), env=UNLIMITED, servers_only=servers_only)
     await stack.start(lambda line: print(f"    {line}", file=sys.stderr))
     owner.push_async_callback(stack.stop)
-    bench = Bench(Parley(stack), mongo_url=stack.mongo_url, amqp_url=stack.amqp_url)
+    bench = Bench([Entry(Parley(stack), options.runs)], mongo_url=stack.mongo_url, amqp_url=stack.amqp_url)
     if options.peer and not servers_only:
         for processes in (1, 2):
             peer = Peer(work, stack.jwt_secret, processes, stack.mongo_url, stack.pids["mongod"])
             owner.push_async_callback(peer.stop)
             await peer.start()
-            (bench.others if processes == 1 else bench.only_small).append((peer, options.runs))
+            bench.entries.append(Entry(peer, options.runs, only_small=processes > 1))
     bare = Bare(work, stack.jwt_secret)
     owner.push_async_callback(bare.stop)
     await bare.start()
-    bench.others.append((bare, 1))
+    bench.entries.append(Entry(bare, 1))
     return bench
 
 
@@ -123,7 +128,7 @@ async def bench(options: argparse.Namespace, work: Path) -> int:
         subject = await prepare(owner, options, work)
         measured = await measure_floors(subject, min(plan.seconds, FLOOR_SECONDS)) if FLOORS in wanted else {}
         servers = await floors.versions(subject.mongo_url, subject.amqp_url)
-        targets = {case: subject.targets(case, options.runs) for case in cases}
+        targets = {case: subject.targets(case) for case in cases}
         outcomes = await runner.run_all(cases, targets, plan)
     settings = {"runs": options.runs, **asdict(plan)}
     described = {**about.describe(peer=options.peer), "servers": servers}

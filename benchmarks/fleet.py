@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 
@@ -20,7 +21,8 @@ SETTLE_TIMEOUT: Final = 30.0
 POLL: Final = 0.02
 
 
-class Totals(NamedTuple):
+@dataclass(frozen=True)
+class Totals:
     """What a whole run came to, warm-up included; `delivered` must be `expected`."""
 
     sent: int

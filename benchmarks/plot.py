@@ -24,6 +24,9 @@ PANELS: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
     ("CPU seconds per 1,000 messages", CPU, (*SMALL, "paced")),
     ("Memory per idle connection, KiB", "RSS KiB/connection", ("idle",)),
 )
+LOGARITHMIC: Final = 20
+"""Bars that differ more than so many times are drawn on a logarithmic scale."""
+
 COLOURS: Final = {"parley": "#2b6cb0", "peer": "#dd6b20", "peer-2proc": "#f6ad55", "bare": "#a0aec0"}
 
 
@@ -46,12 +49,15 @@ def draw(results: Results, path: Path) -> None:
 def _bars(panel: Any, results: Results, name: str, cases: Sequence[str]) -> None:
     targets = list(dict.fromkeys(target for case in cases for target in results.targets(case)))
     width = 0.8 / len(targets)
+    drawn: list[float] = []
     for index, target in enumerate(targets):
         values = [median_of(results.of(case, target), name) for case in cases]
         places = [place + (index - (len(targets) - 1) / 2) * width for place in range(len(cases))]
-        heights = [0.0 if math.isnan(value) else value for value in values]
-        bars = panel.bar(places, heights, width, label=target, color=COLOURS.get(target))
+        bars = panel.bar(places, values, width, label=target, color=COLOURS.get(target))
         panel.bar_label(bars, ["" if math.isnan(v) else number(v) for v in values], fontsize=7)
+        drawn += [value for value in values if value > 0]
     panel.set_xticks(range(len(cases)), [case.replace("small, ", "") for case in cases], fontsize=8)
+    if drawn and max(drawn) > LOGARITHMIC * min(drawn):
+        panel.set_yscale("log")
     panel.margins(y=0.12)
     panel.legend(fontsize=8)

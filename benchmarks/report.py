@@ -28,7 +28,7 @@ COLUMNS: Final = {
 }
 """The figures shown per scenario; the JSON file has all of them."""
 
-OWN: Final = ("generator CPU %", "generator µs/frame")
+OWN: Final = ("generator CPU %", "generator µs/frame", "generator ceiling, deliveries/s")
 
 
 @dataclass(frozen=True)

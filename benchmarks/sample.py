@@ -63,6 +63,7 @@ async def measure(fleet: Fleet, seconds: float, outcome: Outcome) -> None:
         **percentiles("latency", latencies),
         "generator CPU %": 100 * busy / elapsed,
         "generator µs/frame": 1e6 * busy / max(1, len(acks) + len(latencies)),
+        "generator ceiling, deliveries/s": len(latencies) / busy,
     }
     if cpu and acks:
         outcome.cpu |= {name: spent * 1000 / len(acks) for name, spent in cpu.items()}
