@@ -43,10 +43,9 @@ def group_room_id(tenant: str, creator: str, client_id: str) -> str:
 
 def fingerprint(kind: str, content: str, metadata: object) -> str:
     """A short hash of what was sent, to tell a retry from another body under the same client_id."""
-    return _digest(8, kind, content, "" if metadata is None else json.dumps(metadata, sort_keys=True))
+    return _digest(8, kind, "" if metadata is None else json.dumps(metadata, sort_keys=True), content)
 
 
 def _digest(size: int, *parts: str) -> str:
-    # Lengths go in with the parts, so that ("ab", "c") and ("a", "bc") differ.
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return blake2b(text.encode(), digest_size=size).hexdigest()
+    # No part but the last can contain the separator: ids and JSON hold no control characters.
+    return blake2b("\x1f".join(parts).encode(), digest_size=size).hexdigest()

@@ -183,10 +183,10 @@ class _Batch:
 
     def put(self, message: Message, previous: int | None) -> None:
         """Record a new state at the room's next `rev`."""
-        room_id = message.view.room_id
-        timeline = self.timeline(room_id)
-        self.plan.timelines[room_id] = timeline._replace(rev=message.view.rev, seq=max(timeline.seq, message.view.seq))
-        self._messages[message.view.id] = message
+        view = message.view
+        timeline = self.timeline(view.room_id)
+        self.plan.timelines[view.room_id] = Timeline(timeline.epoch, max(timeline.seq, view.seq), view.rev)
+        self._messages[view.id] = message
         self.plan.writes.append(Write(message, previous))
 
     def check_length(self, content: str) -> None:
@@ -275,7 +275,7 @@ def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedV
     _may_change(batch, request.actor, message, Action.DELETE_OWN, Action.DELETE_ANY)
     if message.view.deleted_at is not None:
         return _unchanged(batch, request, message, MessageDeleted)
-    change: dict[str, Any] = {"content": "", "metadata": None, "reactions": [], "deleted_at": batch.now}
+    change: dict[str, Any] = {"content": "", "metadata": None, "reactions": (), "deleted_at": batch.now}
     return _changed(batch, request, message, MessageDeleted, change)
 
 
@@ -371,8 +371,8 @@ def _reactions(message: Message) -> dict[str, list[str]]:
     return {reaction.emoji: list(reaction.users) for reaction in message.view.reactions}
 
 
-def _reaction_views(chosen: Mapping[str, list[str]]) -> list[ReactionView]:
-    return [ReactionView(emoji=emoji, users=users) for emoji, users in chosen.items() if users]
+def _reaction_views(chosen: Mapping[str, list[str]]) -> tuple[ReactionView, ...]:
+    return tuple(ReactionView(emoji=emoji, users=tuple(users)) for emoji, users in chosen.items() if users)
 
 
 Rule = Callable[[_Batch, Request, Any], View]

@@ -32,8 +32,8 @@ from shared.mongo import is_duplicate, is_transient
 
 log = get_logger(__name__)
 
-MAX_DELIVERIES = 64
-"""AMQP messages per batch; each holds up to 512 commands."""
+MAX_DELIVERIES = 16
+"""AMQP messages per batch; each holds up to 96 KiB of commands."""
 
 MAX_UNSETTLED = 8
 """Batches that may wait for the broker's confirm while the next is being decided."""

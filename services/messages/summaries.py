@@ -5,6 +5,7 @@ happens meanwhile is merged, so a busy room costs one update per round, however 
 """
 
 import asyncio
+from contextlib import suppress
 
 from services.messages.domain import Message, Plan, Timeline
 from services.messages.repository import Repository, Summary
@@ -13,8 +14,9 @@ from shared.mongo import PyMongoError
 
 log = get_logger(__name__)
 
-ROUND = 0.1
-"""Seconds between writes: long enough to merge much, short enough that a restart has little to rebuild."""
+ROUND = 1.0
+MAX_MERGED = 5000
+"""Seconds and messages between writes: enough to merge much, few enough that a restart has little to rebuild."""
 
 MAX_ROOMS = 1000
 MAX_WAITING = 50_000
@@ -27,13 +29,18 @@ class Summaries:
         self._repository = repository
         self._waiting: dict[str, Summary] = {}
         self._signal = asyncio.Event()
+        self._full = asyncio.Event()
+        self._merged = 0
 
     def note(self, plan: Plan) -> None:
         """Merge what a stored batch has changed."""
         for message, previous in plan.writes:
             self._merge(message, plan.timelines[message.view.room_id], own=previous is None)
+        self._merged += len(plan.writes)
         if self._waiting:
             self._signal.set()
+        if self._merged >= MAX_MERGED:
+            self._full.set()
 
     def _merge(self, message: Message, timeline: Timeline, *, own: bool) -> None:
         view = message.view
@@ -52,8 +59,10 @@ class Summaries:
         """Write what has gathered, round by round. Ends only by cancellation."""
         while True:
             await self._signal.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROUND):
+                    await self._full.wait()
             await self.flush()
-            await asyncio.sleep(ROUND)
 
     async def flush(self) -> None:
         """Write everything that waits now."""
@@ -64,4 +73,6 @@ class Summaries:
             except PyMongoError as error:
                 # Not lost: the messages say the same, and the next change of the room writes its summary again.
                 log.warning("summaries not written", rooms=len(taken), error=str(error)[:200])
-        self._signal.clear()
+            self._merged = 0
+            self._full.clear()
+            self._signal.clear()

@@ -1,6 +1,7 @@
 """Envelopes to bytes and back. The only place that writes or reads the JSON of a batch."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -84,7 +85,7 @@ def _reply(request_id: str, source: str, data: JSON) -> bytes:
     return orjson.dumps({"specversion": "1.0", "id": request_id, "source": source, "type": "reply", "data": data})
 
 
-def join_batch(items: list[bytes]) -> bytes:
+def join_batch(items: Iterable[bytes]) -> bytes:
     """One AMQP body from encoded envelopes (CloudEvents JSON batch format)."""
     return b"[" + b",".join(items) + b"]"
 

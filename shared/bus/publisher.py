@@ -27,10 +27,12 @@ from shared.service import Tasks
 log = get_logger(__name__)
 
 MAX_WAITING = 20_000
-"""Items per route that may wait; past it `submit` raises `overloaded`."""
+"""Envelopes per route that may wait; past it `submit` raises `overloaded`."""
 
 MAX_BATCH = 512
-MAX_BATCH_BYTES = 512 * 1024
+MAX_BATCH_BYTES = 96 * 1024
+"""Below the size of an AMQP frame, and of what the allocator fetches from the system anew each time."""
+
 PERSISTENT = frozenset({COMMANDS, INTEGRATION, DEAD})
 MANDATORY = frozenset({COMMANDS, QUERIES, DEAD})
 QUERY_EXPIRY = 10.0
@@ -38,13 +40,41 @@ QUERY_EXPIRY = 10.0
 _batches = metrics.histogram("publish_batch_items", "Items per published batch", "exchange")
 
 Settled = Callable[[ChatError | None], None]
-"""Called once per item: with None when the broker has it, with the error when it will not get it."""
+"""Called once: with None when the broker has what was handed over, with the error when it will not get it."""
 
 
-class _Item(NamedTuple):
-    key: str
-    body: bytes
+class _Chunk(NamedTuple):
+    """Envelopes handed over together: they leave together and are settled together."""
+
+    keys: Sequence[str]
+    bodies: Sequence[bytes]
     settled: Settled | None
+
+
+class _Route:
+    """What waits to be published, in order."""
+
+    __slots__ = ("chunks", "waiting")
+
+    def __init__(self) -> None:
+        self.chunks: deque[_Chunk] = deque()
+        self.waiting = 0
+
+    def put(self, chunk: _Chunk) -> None:
+        self.chunks.append(chunk)
+        self.waiting += len(chunk.bodies)
+
+    def take(self) -> list[_Chunk]:
+        """As much as fits one AMQP message, but at least one chunk."""
+        count = size = 0
+        batch: list[_Chunk] = []
+        while self.chunks and count < MAX_BATCH and size < MAX_BATCH_BYTES:
+            chunk = self.chunks.popleft()
+            count += len(chunk.bodies)
+            size += sum(map(len, chunk.bodies))
+            batch.append(chunk)
+        self.waiting -= count
+        return batch
 
 
 class Publisher:
@@ -58,7 +88,7 @@ class Publisher:
         self._link = link
         self._tasks = tasks
         self._patience = patience
-        self._routes: dict[tuple[str, str], deque[_Item]] = {}
+        self._routes: dict[tuple[str, str], _Route] = {}
         self._exchanges: dict[str, AbstractExchange] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -76,22 +106,20 @@ class Publisher:
         Raises:
             ChatError: `overloaded` where too much waits on this route already.
         """
-        # Events of all shards leave as one message with several routing keys: each reader gets it once.
-        route = (exchange, "" if exchange == EVENTS else key)
-        waiting = self._routes.get(route)
-        if waiting is None:
-            self._routes[route] = deque((_Item(key, body, settled),))
-            self._idle.clear()
-            self._tasks.spawn(self._drain(route), f"publish {exchange} {key}")
-        elif len(waiting) >= MAX_WAITING:
-            raise ChatError(ErrorCode.OVERLOADED, f"Too much waits for {exchange}; try later.", retry_after=1.0)
-        else:
-            waiting.append(_Item(key, body, settled))
+        self._hand_over(exchange, _Chunk((key,), (body,), settled))
 
     def publish(self, exchange: str, items: Sequence[tuple[str, bytes]]) -> asyncio.Future[None]:
-        """Hand over (key, envelope) pairs; the future ends when the broker has all of them, or with the first error."""
+        """Hand over (key, envelope) pairs of one route, all or none.
+
+        Returns:
+            A future that ends when the broker has all of them, or with the first error.
+
+        Raises:
+            ChatError: `overloaded` where too much waits on this route already.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        missing = len(items)
+        chunks = [items[start : start + MAX_BATCH] for start in range(0, len(items), MAX_BATCH)]
+        missing = len(chunks)
         if not missing:
             future.set_result(None)
 
@@ -105,9 +133,22 @@ class Publisher:
             elif not missing:
                 future.set_result(None)
 
-        for key, body in items:
-            self.submit(exchange, key, body, settled)
+        for chunk in chunks:
+            keys, bodies = zip(*chunk, strict=True)
+            self._hand_over(exchange, _Chunk(keys, bodies, settled))
         return future
+
+    def _hand_over(self, exchange: str, chunk: _Chunk) -> None:
+        # Events of all shards leave as one message with several routing keys: each reader gets it once.
+        name = (exchange, "" if exchange == EVENTS else chunk.keys[0])
+        route = self._routes.get(name)
+        if route is None:
+            route = self._routes[name] = _Route()
+            self._idle.clear()
+            self._tasks.spawn(self._drain(name, route), f"publish {exchange} {chunk.keys[0]}", vital=True)
+        elif route.waiting >= MAX_WAITING:
+            raise ChatError(ErrorCode.OVERLOADED, f"Too much waits for {exchange}; try later.", retry_after=1.0)
+        route.put(chunk)
 
     async def dead_letter(self, key: str, body: bytes, reason: str) -> None:
         """Put aside what cannot be handled, with the reason, and return once the broker has it.
@@ -116,7 +157,7 @@ class Publisher:
             ChatError: `unavailable`; the caller must then not ack the original.
         """
         headers = {"x-reason": reason[:1000], "x-original-key": key}
-        error = await self._publish(DEAD, [_Item(key, body, None)], headers, raw=True)
+        error = await self._publish(DEAD, (key,), body, headers)
         if error is not None:
             raise error
         log.error("dead-lettered", key=key, reason=reason[:1000])
@@ -125,30 +166,33 @@ class Publisher:
         """Return once nothing waits."""
         await self._idle.wait()
 
-    async def _drain(self, route: tuple[str, str]) -> None:
-        waiting = self._routes[route]
-        while waiting:
-            batch = _take(waiting)
-            _batches.labels(route[0]).observe(len(batch))
-            error = await self._publish(route[0], batch, None)
-            for item in batch:
-                if item.settled is not None:
-                    item.settled(error)
-        del self._routes[route]
+    async def _drain(self, name: tuple[str, str], route: _Route) -> None:
+        exchange = name[0]
+        while route.chunks:
+            batch = route.take()
+            bodies = [body for chunk in batch for body in chunk.bodies]
+            keys = tuple(dict.fromkeys(key for chunk in batch for key in chunk.keys))
+            _batches.labels(exchange).observe(len(bodies))
+            # With CC one message goes by several routing keys, once to each queue (RabbitMQ: sender-selected
+            # distribution).
+            headers: dict[str, Any] | None = {"CC": list(keys[1:])} if len(keys) > 1 else None
+            error = await self._publish(exchange, keys, join_batch(bodies), headers)
+            for chunk in batch:
+                if chunk.settled is not None:
+                    chunk.settled(error)
+        del self._routes[name]
         if not self._routes:
             self._idle.set()
 
     async def _publish(
-        self, exchange: str, batch: list[_Item], headers: dict[str, Any] | None, *, raw: bool = False
+        self, exchange: str, keys: Sequence[str], body: bytes, headers: dict[str, Any] | None
     ) -> ChatError | None:
-        first, *others = dict.fromkeys(item.key for item in batch)
-        # With CC one message goes by several routing keys, once to each queue (RabbitMQ: sender-selected distribution).
-        carbon: dict[str, Any] = {"CC": others}
+        first = keys[0]
         message = aio_pika.Message(
-            batch[0].body if raw else join_batch([item.body for item in batch]),
+            body,
             content_type=CONTENT_TYPE,
             delivery_mode=2 if exchange in PERSISTENT else 1,
-            headers=carbon if others else headers,
+            headers=headers,
             expiration=QUERY_EXPIRY if exchange == QUERIES else None,
         )
         deadline = asyncio.get_running_loop().time() + self._patience
@@ -164,16 +208,6 @@ class Publisher:
                 return ChatError(ErrorCode.OVERLOADED, f"The queue of '{first}' is full.", retry_after=1.0)
             except (*LOST, KeyError) as error:
                 if asyncio.get_running_loop().time() >= deadline:
-                    log.warning("publish failed", exchange=exchange, items=len(batch), error=repr(error))
+                    log.warning("publish failed", exchange=exchange, bytes=len(body), error=repr(error))
                     return ChatError(ErrorCode.UNAVAILABLE, "The broker is away; try again.", retry_after=1.0)
                 await asyncio.sleep(0.02)  # between the loss and the link's own notice of it
-
-
-def _take(waiting: deque[_Item]) -> list[_Item]:
-    size = 0
-    batch: list[_Item] = []
-    while waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
-        item = waiting.popleft()
-        size += len(item.body)
-        batch.append(item)
-    return batch

@@ -45,7 +45,7 @@ class ReactionView(View):
     """One emoji and who chose it."""
 
     emoji: str
-    users: list[str]
+    users: tuple[str, ...]
 
 
 class MessageView(View):
@@ -60,7 +60,7 @@ class MessageView(View):
     sender: SenderView
     client_id: str | None = None
     metadata: dict[str, Any] | None = None
-    reactions: list[ReactionView] = []
+    reactions: tuple[ReactionView, ...] = ()
     created_at: datetime
     edited_at: datetime | None = None
     deleted_at: datetime | None = None

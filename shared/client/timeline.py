@@ -1,0 +1,163 @@
+"""What a client has of a room, and what of all that arrives is new to it. Pure: no I/O, no clock.
+
+A position is complete: every change up to its `rev` has been handed to the application. Changes beyond it may have
+been too, one by one, while the server was repairing its own stream; they are remembered until the position has passed
+them, so that a resumption in the middle of that repeats nothing.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from shared.contracts.messages import MessageView, RoomSyncView
+
+MAX_HELD = 10_000
+"""Live changes that wait for the end of a resumption; past it they are dropped, and another one brings them."""
+
+READY, DISCONNECTED, RESET, GONE = "ready", "disconnected", "reset", "room.gone"
+"""Types of the events that the client makes itself."""
+
+
+class Position(NamedTuple):
+    """Where a client stands in a room; what it resumes from."""
+
+    epoch: str
+    seq: int
+    rev: int
+
+    @property
+    def cursor(self) -> str:
+        """What the protocol's `sync` takes."""
+        return f"{self.epoch}:{self.rev}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something for the application, in the order in which it is to be applied.
+
+    The server's own types (`message.created`, `typing`, …) and those made here: `ready` (data as the protocol's),
+    `disconnected` (`code`, `reason`), `reset` (a RoomSyncView: drop the room's messages, take these), `room.gone`
+    (`code`: the room may not be followed any more).
+
+    Args:
+        seq, rev: for changes of a timeline: the message's `seq`, and from where one resumes after this event.
+        resumed: fetched after a reconnection. Of several changes to one message only the last is told.
+    """
+
+    type: str
+    data: dict[str, Any]
+    room_id: str = ""
+    seq: int = 0
+    rev: int = 0
+    resumed: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """Whether this is a durable change of a room's timeline."""
+        return self.seq > 0 and self.type != RESET
+
+    @property
+    def message(self) -> MessageView:
+        """The message of a change of a timeline, in its new state."""
+        return MessageView.model_validate(self.data)
+
+
+class Timeline:
+    """One room. While `position` is unknown or a resumption is under way (`hold`), live changes are kept back."""
+
+    __slots__ = ("_beyond", "_held", "_overflowed", "holding", "position", "room_id")
+
+    def __init__(self, room_id: str, position: Position | None = None) -> None:
+        self.room_id = room_id
+        self.position = position
+        self.holding = position is None
+        self._beyond: dict[str, int] = {}
+        self._held: deque[Event] = deque()
+        self._overflowed = False
+
+    def hold(self) -> None:
+        """Keep live changes back from now on."""
+        self.holding = True
+
+    def drop_held(self) -> None:
+        """The connection was lost: what it brought and is still kept back will be fetched."""
+        self._held.clear()
+        self._overflowed = False
+
+    def meet(self, standing: Position) -> bool:
+        """The server says where the room stands: whether the client has all of that, so that it is live from here.
+
+        Where nothing is known yet, that is where the client begins.
+        """
+        if self.position is None:
+            self.position = standing
+        if (self.position.epoch, self.position.rev) != (standing.epoch, standing.rev) or self._held:
+            return False
+        self.holding = self._overflowed
+        return not self.holding
+
+    def take(self, event: Event) -> bool:
+        """Move on to a change; whether it is new, and therefore to be handed over now."""
+        position = self.position
+        if position is None:
+            return True
+        message_id, rev = event.data["id"], event.data["rev"]
+        new = bool(rev > max(position.rev, self._beyond.get(message_id, 0)))
+        if new and rev > event.rev:
+            self._beyond[message_id] = rev
+        self._move(position._replace(seq=max(position.seq, event.seq), rev=max(position.rev, event.rev)))
+        return new
+
+    def keep(self, event: Event) -> None:
+        """Hold a live change back."""
+        if len(self._held) < MAX_HELD:
+            self._held.append(event)
+        else:
+            self._overflowed = True
+
+    def merge(self, pages: Sequence[RoomSyncView]) -> Iterator[Event]:
+        """What the pages of a `sync` bring: new messages by `seq`, then changes of older ones by `rev`; or a reset."""
+        last, position = pages[-1], self.position
+        if last.reset or position is None:
+            data = last.model_dump(mode="json", exclude_none=True)
+            yield Event(RESET, data, self.room_id, last.seq, last.rev, resumed=True)
+            return
+        # A message that changed while the pages were read is in several: the last has its latest state.
+        latest = {message.id: message for page in pages for message in page.messages}
+        ordered = sorted(latest.values(), key=lambda it: (0, it.seq) if it.seq > position.seq else (1, it.rev))
+        for message in ordered:
+            data = message.model_dump(mode="json", exclude_none=True)
+            kind = _kind_of(message, new=message.seq > position.seq)
+            # Not in the order of `rev`: until all are handed over, one resumes from where one stood before.
+            yield Event(kind, data, self.room_id, message.seq, position.rev, resumed=True)
+
+    def resumed(self, last: RoomSyncView) -> bool:
+        """All of `merge` was handed over. Whether that was the end of it, so that what is held may follow."""
+        epoch, rev = last.cursor.split(":")
+        if last.reset:
+            self._beyond.clear()
+        seq = last.seq if last.reset or self.position is None else max(self.position.seq, last.seq)
+        self._move(Position(epoch, seq, int(rev)))
+        if self._overflowed:
+            self.drop_held()
+            return False
+        return True
+
+    def next_held(self) -> Event | None:
+        """The next change that was held back; with the last of them, holding ends."""
+        if self._held:
+            return self._held.popleft()
+        self.holding = False
+        return None
+
+    def _move(self, position: Position) -> None:
+        if self._beyond and position != self.position:
+            self._beyond = {key: rev for key, rev in self._beyond.items() if rev > position.rev}
+        self.position = position
+
+
+def _kind_of(message: MessageView, *, new: bool) -> str:
+    if new:
+        return "message.created"
+    return "message.deleted" if message.deleted_at is not None else "message.updated"
