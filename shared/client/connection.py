@@ -110,7 +110,7 @@ class Connection:
                     break
                 elif message.type in {WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR}:
                     break
-            return self._socket.close_code or 1006, reason
+            return int(self._socket.close_code or 1006), reason
         finally:
             for answer in self._pending.values():
                 if not answer.done():
