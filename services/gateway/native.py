@@ -6,7 +6,7 @@ Holds no state: what a frame means for connections and feeds is socket.py's busi
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from services.gateway.frames import frame
 from services.gateway.rows import Emit, Local, On, Tell
@@ -66,22 +66,18 @@ class Pong(View):
 
 
 class ReadyUser(Actor):
-    """Who the token says one is; what it does not say is absent."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["id", "tenant", "roles"]})
+    """Who the token says one is."""
 
 
 class ReadyRoom(rooms.RoomView):
-    """A room one is in, and where its timeline stands; without the latter where the room has just gone."""
-
-    model_config = ConfigDict(json_schema_extra={"required": list(rooms.RoomView.model_fields)})
+    """A room one is in, and where its timeline stands."""
 
     epoch: str
     seq: int
     rev: int
     read_seq: int
     unread: int
-    last_message: messages.MessageView | None
+    last_message: messages.MessageView | None = None
 
 
 class ReadyLimits(View):

@@ -105,7 +105,7 @@ class NativeSocket:
         data = {
             "connection_id": connection.id,
             "user": actor.model_dump(mode="json", exclude_none=True),
-            "rooms": [summary(room, states.get(room["id"])) for room in rooms],
+            "rooms": [summary(room, states[room["id"]]) for room in rooms if room["id"] in states],
             "limits": {
                 "max_message_length": self._settings.max_message_length,
                 "max_frame_bytes": self._settings.max_frame_bytes,

@@ -4,7 +4,6 @@ The order is always: join the feeds first, then ask where the rooms stand. So no
 """
 
 import asyncio
-from typing import Any
 
 from services.gateway import native
 from services.gateway.connection import Connection
@@ -212,7 +211,6 @@ class Subscriptions:
         connection.close(CloseCode.RESTART, "subscriptions cannot be looked up; reconnect", self._hub.now())
 
 
-def summary(room: JSON, state: RoomStateView | None) -> dict[str, Any]:
+def summary(room: JSON, state: RoomStateView) -> JSON:
     """A room as `ready` shows it: the room and where its timeline stands."""
-    standing = state.model_dump(mode="json", exclude={"room_id"}, exclude_none=True) if state is not None else {}
-    return {**room, **standing}
+    return {**room, **state.model_dump(mode="json", exclude={"room_id"}, exclude_none=True)}
