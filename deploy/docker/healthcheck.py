@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script of the image, in no package
 """The image's HEALTHCHECK: exit code 0 when the service in this container is ready.
 
 Standard library only, and no proxy from the environment between the two. The image gives all services the same port.

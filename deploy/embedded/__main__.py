@@ -14,6 +14,7 @@ from deploy.embedded.daemon import in_background
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.home import SUPERVISOR, Home
 
+INTERRUPTED = 128 + signal.SIGINT
 NOT_RUNNING = 3  # what init scripts answer to "status" (LSB 3.1, section 20.2)
 DEMO_TTL = 24 * 3600
 
@@ -21,7 +22,7 @@ WELCOME = """
 Parley is ready after {seconds:.1f} s.
 
   API         {url}    documentation: {url}/docs
-  chat        make chat USER=alice    and in a second terminal: make chat USER=bob
+  chat        make chat SUB=alice    and in a second terminal: make chat SUB=bob
   WebSocket   {socket}/ws?token={token}
               (a token for user demo, valid for a day; others: make token SUB=alice)
   logs        {logs}/
@@ -119,10 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EmbeddedError as error:
         print(f"parley: {error}", file=sys.stderr, flush=True)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 async def _serve(config: Config, *, stop: str, ready: Callable[[], None]) -> int:
     """Start the stack, announce it, call `ready`, and stop it on SIGINT, SIGTERM or SIGHUP."""
+    interrupted = _cancel_on_signals()
     from deploy.embedded.stack import Stack
 
     began = time.monotonic()
@@ -134,7 +138,6 @@ async def _serve(config: Config, *, stop: str, ready: Callable[[], None]) -> int
         restart=config.restart,
         env=os.environ,
     )
-    interrupted = _cancel_on_signals()
     try:
         await stack.start(_say)
         _say(_welcome(config, stack.gateway_urls[0], time.monotonic() - began, stop))
@@ -144,9 +147,8 @@ async def _serve(config: Config, *, stop: str, ready: Callable[[], None]) -> int
         if not interrupted.is_set():
             raise
     finally:
-        began = time.monotonic()
         await stack.stop()
-    _say(f"stopped after {time.monotonic() - began:.1f} s")
+    _say("stopped")
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 from deploy.embedded.errors import AlreadyRunning
 
 ROTATE_BYTES = 20 * 1024 * 1024
+TAIL_BYTES = 16 * 1024
 # Every process of a stack carries this variable, naming the stack's directory.
 OWNER_VARIABLE = "PARLEY_STACK"
 SUPERVISOR = "supervisor"
@@ -124,10 +125,12 @@ class Home:
             path.replace(path.with_suffix(".log.1"))
         return path.open("ab")
 
-    def tail(self, name: str, lines: int = 15) -> str:
-        """The last lines of the log of `name`, indented."""
+    def tail(self, name: str, lines: int = 15, start: int = 0) -> str:
+        """The last lines of the log of `name`, indented; nothing from before byte `start`."""
         try:
-            text = self.log_path(name).read_bytes()[-16_384:].decode(errors="replace")
+            with self.log_path(name).open("rb") as log:
+                log.seek(max(start, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+                text = log.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])

@@ -89,6 +89,7 @@ class Process:
         self._changed = asyncio.Condition()
         self._child: asyncio.subprocess.Process | None = None
         self._deaths = 0
+        self._log_start = 0
         self._was_ready = False
         self._stopping = asyncio.Event()
         self._missing: str | None = "not started"
@@ -180,6 +181,7 @@ class Process:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         with self._home.open_log(self.spec.name) as log:
+            self._log_start = log.tell()
             return await asyncio.create_subprocess_exec(
                 *_dies_with_supervisor(),
                 *self.spec.argv,
@@ -229,7 +231,9 @@ class Process:
 
     def _failure(self, what: str) -> StartFailed:
         log = self._home.log_path(self.spec.name)
-        return StartFailed(f"{self.spec.name} {what}\n  the end of {log}:\n{self._home.tail(self.spec.name)}")
+        return StartFailed(
+            f"{self.spec.name} {what}\n  the end of {log}:\n{self._home.tail(self.spec.name, start=self._log_start)}"
+        )
 
 
 def _dies_with_supervisor() -> tuple[str, ...]:

@@ -206,3 +206,9 @@ class TestHome:
         home.log.mkdir()
         home.log_path("mongod").write_text("\n".join(str(number) for number in range(100)))
         assert home.tail("mongod", lines=2) == "    98\n    99"
+
+    def test_tail_shows_nothing_of_an_earlier_run(self, tmp_path: Path) -> None:
+        home = Home(tmp_path)
+        home.log.mkdir()
+        home.log_path("mongod").write_text("old words\nnew words\n")
+        assert home.tail("mongod", start=len("old words\n")) == "    new words"
