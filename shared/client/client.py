@@ -311,8 +311,8 @@ class Client:
             self._inbox.put(event)
         elif timeline.holding:
             timeline.keep(event)
-        elif timeline.take(event):
-            self._inbox.put(event)
+        elif (told := timeline.take(event)) is not None:
+            self._inbox.put(told)
         if kind == "room.subscribed":
             self._meet({**event.data, "id": room_id})
         elif kind == "room.reset" and timeline is not None:

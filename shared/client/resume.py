@@ -70,8 +70,9 @@ class Resumption:
     async def _put(self, timeline: Timeline, event: Event) -> None:
         # First the room for it: from taking it to putting it, nothing may come in between.
         await self._inbox.wait_for_room()
-        if event.type == RESET or timeline.take(event):
-            self._inbox.put(event)
+        told = event if event.type == RESET else timeline.take(event)
+        if told is not None:
+            self._inbox.put(told)
 
     async def _fetch(self, timelines: Mapping[str, Timeline]) -> tuple[dict[str, list[RoomSyncView]], dict[str, str]]:
         """All pages per room, and the error code where a room may not be read."""

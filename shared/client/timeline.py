@@ -7,7 +7,7 @@ them, so that a resumption in the middle of that repeats nothing.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from shared.contracts.messages import MessageView, RoomSyncView
@@ -17,6 +17,8 @@ MAX_HELD = 10_000
 
 READY, DISCONNECTED, RESET, GONE = "ready", "disconnected", "reset", "room.gone"
 """Types of the events that the client makes itself."""
+
+CREATED = "message.created"
 
 
 class Position(NamedTuple):
@@ -97,17 +99,20 @@ class Timeline:
         self.holding = self._overflowed
         return not self.holding
 
-    def take(self, event: Event) -> bool:
-        """Move on to a change; whether it is new, and therefore to be handed over now."""
+    def take(self, event: Event) -> Event | None:
+        """Move on to a change; the event to hand over now, or None where the application has been told of it."""
         position = self.position
         if position is None:
-            return True
-        message_id, rev = event.data["id"], event.data["rev"]
-        new = bool(rev > max(position.rev, self._beyond.get(message_id, 0)))
+            return event
+        message_id, rev, known = event.data["id"], event.data["rev"], event.seq <= position.seq
+        new = rev > max(position.rev, self._beyond.get(message_id, 0))
         if new and rev > event.rev:
             self._beyond[message_id] = rev
         self._move(position._replace(seq=max(position.seq, event.seq), rev=max(position.rev, event.rev)))
-        return new
+        if new and known and event.type == CREATED:
+            # A gateway that repairs its stream shows as new what was new to it; a client may have resumed past that.
+            return replace(event, type=_kind_of(event.data, new=False))
+        return event if new else None
 
     def keep(self, event: Event) -> None:
         """Hold a live change back."""
@@ -128,7 +133,7 @@ class Timeline:
         ordered = sorted(latest.values(), key=lambda it: (0, it.seq) if it.seq > position.seq else (1, it.rev))
         for message in ordered:
             data = message.model_dump(mode="json", exclude_none=True)
-            kind = _kind_of(message, new=message.seq > position.seq)
+            kind = _kind_of(data, new=message.seq > position.seq)
             # Not in the order of `rev`: until all are handed over, one resumes from where one stood before.
             yield Event(kind, data, self.room_id, message.seq, position.rev, resumed=True)
 
@@ -157,7 +162,7 @@ class Timeline:
         self.position = position
 
 
-def _kind_of(message: MessageView, *, new: bool) -> str:
+def _kind_of(message: dict[str, Any], *, new: bool) -> str:
     if new:
-        return "message.created"
-    return "message.deleted" if message.deleted_at is not None else "message.updated"
+        return CREATED
+    return "message.updated" if message.get("deleted_at") is None else "message.deleted"
