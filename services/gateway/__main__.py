@@ -38,7 +38,7 @@ async def main(service: Service) -> None:
     authenticator = Authenticator(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
-    replies, events, room_events = (Consumer(link, PREFETCH) for _ in range(3))
+    replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
     requests = Requests(
         replies,
         publisher,

@@ -5,7 +5,6 @@ broker link was lost. What one event's failure breaks is that event only.
 """
 
 import asyncio
-from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -54,8 +53,9 @@ class Fanout:
 
     def apply(self, body: bytes) -> None:
         """Deliver one batch, without flushing."""
-        for envelope in each_event(body):
-            _events.inc()
+        envelopes = readable_events(body)
+        _events.inc(len(envelopes))
+        for envelope in envelopes:
             feed = self._hub.feeds.get(envelope["subject"])
             if feed is None:
                 continue
@@ -174,18 +174,17 @@ def _kind_of(*, new: bool, deleted: bool) -> str:
     return "message.deleted" if deleted else "message.updated"
 
 
-def each_event(body: bytes) -> Iterable[JSON]:
+def readable_events(body: bytes) -> list[JSON]:
     """The events of a batch that have the shape of one; others are logged and left out."""
     try:
         items = split_batch(body)
     except Malformed as error:
         log.error("malformed event batch dropped", error=str(error))
-        return
-    for item in items:
-        if _well_formed(item):
-            yield item
-        else:
-            log.error("malformed event dropped", item=str(item)[:200])
+        return []
+    events = [item for item in items if _well_formed(item)]
+    if len(events) < len(items):
+        log.error("malformed events dropped", count=len(items) - len(events))
+    return events
 
 
 def _well_formed(item: Any) -> bool:

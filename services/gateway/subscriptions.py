@@ -7,7 +7,7 @@ import asyncio
 
 from services.gateway import native
 from services.gateway.connection import Connection
-from services.gateway.fanout import Fanout, each_event
+from services.gateway.fanout import Fanout, readable_events
 from services.gateway.hub import Hub
 from shared.bus.codec import JSON
 from shared.bus.consumer import Consumer
@@ -119,7 +119,7 @@ class Subscriptions:
         while True:
             deliveries = await self._consumer.take(128)
             for delivery in deliveries:
-                for envelope in each_event(delivery.body):
+                for envelope in readable_events(delivery.body):
                     self._apply(envelope)
             self._hub.flush()
             await self._consumer.settle(deliveries)

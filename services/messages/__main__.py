@@ -37,7 +37,8 @@ async def main(service: Service) -> None:
     link = Link(settings.amqp_url, name, list(queues.values()))
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
-    replies, room_events, durable = (Consumer(link, EVENT_PREFETCH) for _ in range(3))
+    replies, room_events = (Consumer(link, EVENT_PREFETCH, lazy=True) for _ in range(2))
+    durable = Consumer(link, EVENT_PREFETCH)
     requests = Requests(
         replies, publisher, name=name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
     )

@@ -27,6 +27,7 @@ class _Source:
     channel: AbstractChannel
     closing: bool = False
     taken: int = 0
+    acked: int = 0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -47,11 +48,13 @@ class Consumer:
 
     Args:
         prefetch: unacked AMQP messages per queue.
+        lazy: ack only now and then. For exclusive queues: what is not acked dies with them anyway.
     """
 
-    def __init__(self, link: Link, prefetch: int) -> None:
+    def __init__(self, link: Link, prefetch: int, *, lazy: bool = False) -> None:
         self._link = link
         self._prefetch = prefetch
+        self._unacked = prefetch // 2 if lazy else 0
         self._queues: dict[str, Queue] = {}
         self._sources: dict[str, _Source] = {}
         self._arrived: deque[Delivery] = deque()
@@ -103,9 +106,10 @@ class Consumer:
             delivery.source.taken -= 1
         for source, tag in last.items():
             try:
-                if not source.channel.is_closed:
+                if tag - source.acked > self._unacked and not source.channel.is_closed:
                     channel = await source.channel.get_underlay_channel()
                     await channel.basic_ack(tag, multiple=True)
+                    source.acked = tag
             except LOST:
                 log.debug("ack came too late: the link was lost")
             if not source.taken:

@@ -18,7 +18,7 @@ from aio_pika.exceptions import DeliveryError, PublishError
 from shared import metrics
 from shared.bus.codec import join_batch
 from shared.bus.link import LOST, Link
-from shared.bus.topology import COMMANDS, DEAD, EVENTS, EXCHANGES, INTEGRATION, QUERIES
+from shared.bus.topology import COMMANDS, DEAD, EVENTS, EXCHANGES, INTEGRATION, QUERIES, REPLIES
 from shared.contracts.envelope import CONTENT_TYPE
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.logging import get_logger
@@ -34,6 +34,9 @@ MAX_BATCH_BYTES = 96 * 1024
 """Below the size of an AMQP frame, and of what the allocator fetches from the system anew each time."""
 
 PERSISTENT = frozenset({COMMANDS, INTEGRATION, DEAD})
+UNCONFIRMED = frozenset({REPLIES})
+"""A reply lost with the link costs its asker a timeout and a harmless retry; a confirm for each costs everybody."""
+
 MANDATORY = frozenset({COMMANDS, QUERIES, DEAD})
 QUERY_EXPIRY = 10.0
 
@@ -78,7 +81,7 @@ class _Route:
 
 
 class Publisher:
-    """Publishes through one channel with confirms.
+    """Publishes with confirms, but for replies.
 
     Args:
         patience: seconds a batch is tried for, through lost links, before its items fail as `unavailable`.
@@ -95,9 +98,12 @@ class Publisher:
         link.on_change(self._up, self._exchanges.clear)
 
     async def _up(self, connection: AbstractConnection) -> None:
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        channel.close_callbacks.add(lambda *_: self._link.reset("the publishing channel was closed"))
+        confirmed = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        unconfirmed = await connection.channel(publisher_confirms=False)
+        for channel in (confirmed, unconfirmed):
+            channel.close_callbacks.add(lambda *_: self._link.reset("a publishing channel was closed"))
         for exchange in EXCHANGES:
+            channel = unconfirmed if exchange.name in UNCONFIRMED else confirmed
             self._exchanges[exchange.name] = await channel.get_exchange(exchange.name, ensure=False)
 
     def submit(self, exchange: str, key: str, body: bytes, settled: Settled | None = None) -> None:
