@@ -284,6 +284,8 @@ class Client(WSListener):
             call.set_exception(RuntimeError(f"{self.user.id}: command {number} failed: {code}"))
             return
         self.meter.errors[code] += 1
+        if code == "internal":
+            self.meter.faults["internal error"] += 1  # no answer to load: something is broken
         if self.pending.pop(number, None) is None:
             return
         self.room.refuse(token(self.index, number))

@@ -17,7 +17,7 @@ from benchmarks.targets import Target
 
 CREATE_AT_ONCE: Final = 8
 CONNECT_AT_ONCE: Final = 64
-SETTLE_TIMEOUT: Final = 30.0
+SETTLE_TIMEOUT: Final = 60.0
 POLL: Final = 0.02
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter, process_time
 
@@ -36,37 +37,43 @@ def percentiles(name: str, nanoseconds: array[int]) -> dict[str, float]:
     """p50 and p99 in milliseconds, named `<name> p50 ms` and so on; nothing where there is no sample."""
     if not nanoseconds:
         return {}
-    p50, p99 = np.percentile(np.frombuffer(nanoseconds, dtype=np.int64), (50, 99)) / 1e6
+    p50, p99 = np.percentile(np.array(nanoseconds), (50, 99)) / 1e6
     return {f"{name} p50 ms": float(p50), f"{name} p99 ms": float(p99)}
 
 
-async def measure(fleet: Fleet, seconds: float, outcome: Outcome) -> None:
-    """Watch a fleet at work for this long, the time before not counted, and add what it did to the outcome.
+@contextmanager
+def measured(fleet: Fleet, outcome: Outcome) -> Iterator[None]:
+    """Add what a fleet does meanwhile to the outcome.
+
+    To be fair to servers that answer in waves, load begins and ends within the block, and all of it is answered
+    there: throughput is then the work done by the time it took, wherever the waves fall.
 
     Raises:
         ProcessLookupError: if a process of the target ended meanwhile.
+        RuntimeError: if nothing was persisted.
     """
     meter = fleet.meter
     clock = CpuClock(fleet.target.groups())
     meter.reset()
     clock.restart()
     own, began = process_time(), perf_counter()
-    await asyncio.sleep(seconds)
+    yield
     elapsed, busy, cpu = perf_counter() - began, process_time() - own, clock.read()
-    # Copied at once: the clients go on until the run has settled.
-    acks, latencies = meter.acks[:], meter.latencies[:]
+    acks, deliveries = len(meter.acks), len(meter.latencies)
     outcome.errors.update(meter.errors)
+    if not acks:
+        raise RuntimeError(f"no message was persisted; refused: {outcome.errors or 'none'}")
     outcome.figures |= {
-        "messages/s": len(acks) / elapsed,
-        "deliveries/s": len(latencies) / elapsed,
-        **percentiles("ack", acks),
-        **percentiles("latency", latencies),
+        "messages/s": acks / elapsed,
+        "deliveries/s": deliveries / elapsed,
+        **percentiles("ack", meter.acks),
+        **percentiles("latency", meter.latencies),
         "generator CPU %": 100 * busy / elapsed,
-        "generator µs/frame": 1e6 * busy / max(1, len(acks) + len(latencies)),
-        "generator ceiling, deliveries/s": len(latencies) / busy,
+        "generator µs/frame": 1e6 * busy / (acks + deliveries),
+        "generator ceiling, deliveries/s": deliveries / busy,
     }
-    if cpu and acks:
-        outcome.cpu |= {name: spent * 1000 / len(acks) for name, spent in cpu.items()}
+    if cpu:
+        outcome.cpu |= {name: spent * 1000 / acks for name, spent in cpu.items()}
         outcome.figures["CPU s/1000 messages"] = sum(outcome.cpu.values())
 
 

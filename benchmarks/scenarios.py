@@ -17,7 +17,7 @@ from picows import WSError
 from benchmarks import procstat
 from benchmarks.client import Client
 from benchmarks.fleet import Fleet
-from benchmarks.sample import Outcome, conclude, measure, percentiles
+from benchmarks.sample import Outcome, conclude, measured, percentiles
 
 SMALL_ROOMS: Final = 50
 SMALL_MEMBERS: Final = 4
@@ -39,7 +39,7 @@ REJOIN_PAUSE: Final = 0.2
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how large; the issue of every figure is the same, so one shortens what the other enlarges."""
+    """How long to measure and warm up, in seconds, and how many clients the two large scenarios have."""
 
     seconds: float = 10.0
     warmup: float = 2.0
@@ -52,45 +52,73 @@ QUICK: Final = Plan(seconds=2.0, warmup=0.5, idle=500, storm=400)
 Scenario = Callable[[Fleet, Plan, Outcome], Awaitable[None]]
 
 
+class ClosedLoop:
+    """Clients who each keep so many messages without an ack, never more.
+
+    Args:
+        clients: who sends.
+        outstanding: how many messages each.
+    """
+
+    def __init__(self, clients: Sequence[Client], outstanding: int) -> None:
+        self._clients = clients
+        self._outstanding = outstanding
+
+    def start(self) -> None:
+        """Send; every ack brings the next message."""
+        for client in self._clients:
+            client.looping = True
+            for _ in range(self._outstanding):
+                client.send()
+
+    def stop(self) -> None:
+        """Send no more."""
+        for client in self._clients:
+            client.looping = False
+
+
 class Pacer:
-    """Sends at a steady rate whether or not answers come, one client after the other."""
+    """Sends at a steady rate whether or not answers come, one client after the other.
+
+    Args:
+        clients: who sends.
+        rate: messages per second, all together.
+    """
 
     def __init__(self, clients: Sequence[Client], rate: float) -> None:
         self._clients = itertools.cycle(clients)
         self._interval = 1 / rate
         self._loop = asyncio.get_running_loop()
+        self._due = 0.0
+        self._timer: asyncio.Handle | None = None
+
+    def start(self) -> None:
+        """Send the first message now."""
         self._due = self._loop.time()
-        self._handle = self._loop.call_soon(self._tick)
+        self._tick()
+
+    def stop(self) -> None:
+        """Send no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _tick(self) -> None:
         next(self._clients).send()
         self._due += self._interval
-        self._handle = self._loop.call_at(self._due, self._tick)
-
-    def stop(self) -> None:
-        """Send no more."""
-        self._handle.cancel()
+        self._timer = self._loop.call_at(self._due, self._tick)
 
 
-def loop_on(clients: Sequence[Client], outstanding: int) -> None:
-    """Let these clients send in a closed loop: so many messages each without an ack, never more."""
-    for client in clients:
-        client.looping = True
-        for _ in range(outstanding):
-            client.send()
-
-
-def loop_off(clients: Sequence[Client]) -> None:
-    """Let these clients send no more."""
-    for client in clients:
-        client.looping = False
-
-
-async def _closed_loop(fleet: Fleet, senders: Sequence[Client], outstanding: int, plan: Plan, outcome: Outcome) -> None:
-    loop_on(senders, outstanding)
+async def _under_load(fleet: Fleet, load: ClosedLoop | Pacer, plan: Plan, outcome: Outcome) -> None:
+    """Warm up, come to rest, then measure from the first send until all that was sent is acked and delivered."""
+    load.start()
     await asyncio.sleep(plan.warmup)
-    await measure(fleet, plan.seconds, outcome)
-    loop_off(senders)
+    load.stop()
+    await fleet.settle()
+    with measured(fleet, outcome):
+        load.start()
+        await asyncio.sleep(plan.seconds)
+        load.stop()
+        await fleet.settle()
     await conclude(fleet, outcome)
 
 
@@ -98,25 +126,21 @@ async def small(fleet: Fleet, plan: Plan, outcome: Outcome, outstanding: int) ->
     """200 clients in 50 rooms of 4, all of them sending in a closed loop."""
     await fleet.create_rooms(SMALL_ROOMS, SMALL_MEMBERS)
     await fleet.join(fleet.clients)
-    await _closed_loop(fleet, fleet.clients, outstanding, plan, outcome)
+    await _under_load(fleet, ClosedLoop(fleet.clients, outstanding), plan, outcome)
 
 
 async def big(fleet: Fleet, plan: Plan, outcome: Outcome) -> None:
     """One room of 500, of whom 5 send in a closed loop."""
     await fleet.create_rooms(1, BIG_MEMBERS)
     await fleet.join(fleet.clients)
-    await _closed_loop(fleet, fleet.clients[:BIG_SENDERS], BIG_OUTSTANDING, plan, outcome)
+    await _under_load(fleet, ClosedLoop(fleet.clients[:BIG_SENDERS], BIG_OUTSTANDING), plan, outcome)
 
 
 async def paced(fleet: Fleet, plan: Plan, outcome: Outcome) -> None:
     """The small rooms at 100 messages a second: how long a message takes when nobody is in a hurry."""
     await fleet.create_rooms(SMALL_ROOMS, SMALL_MEMBERS)
     await fleet.join(fleet.clients)
-    pacer = Pacer(fleet.clients, PACE)
-    await asyncio.sleep(plan.warmup)
-    await measure(fleet, plan.seconds, outcome)
-    pacer.stop()
-    await conclude(fleet, outcome)
+    await _under_load(fleet, Pacer(fleet.clients, PACE), plan, outcome)
 
 
 async def idle(fleet: Fleet, plan: Plan, outcome: Outcome) -> None:
@@ -144,23 +168,24 @@ async def storm(fleet: Fleet, plan: Plan, outcome: Outcome) -> None:
     await fleet.join(fleet.clients)
     senders = list({client.room.id: client for client in fleet.clients}.values())
     listeners = [client for client in fleet.clients if client not in senders]
-    pacer = Pacer(senders, PACE)
+    load = Pacer(senders, PACE)
+    load.start()
     await asyncio.sleep(plan.warmup)
     times, retries = array("q"), array("q")
-    began = perf_counter_ns()
-    for client in listeners:
-        client.drop()
-    async with asyncio.TaskGroup() as tasks:
+    with measured(fleet, outcome):
+        began = perf_counter_ns()
         for client in listeners:
-            tasks.create_task(_come_back(fleet, client, began, times, retries))
-    outcome.figures |= {
-        "clients": float(len(listeners)),
-        "all back s": (perf_counter_ns() - began) / 1e9,
-        **percentiles("back", times),
-        "connects tried again": float(len(retries)),
-    }
-    await measure(fleet, plan.warmup, outcome)
-    pacer.stop()
+            client.drop()
+        async with asyncio.TaskGroup() as tasks:
+            for client in listeners:
+                tasks.create_task(_come_back(fleet, client, began, times, retries))
+        outcome.figures |= {
+            "clients": float(len(listeners)),
+            "all back s": (perf_counter_ns() - began) / 1e9,
+            **percentiles("back", times),
+            "connects tried again": float(len(retries)),
+        }
+    load.stop()
     await conclude(fleet, outcome)
 
 

@@ -144,6 +144,12 @@ async def test_a_refused_send_is_an_error_and_no_fault(chat: Chat) -> None:
     assert chat.settle() == {}
 
 
+async def test_an_internal_error_is_a_fault(chat: Chat) -> None:
+    chat.sender.send()
+    chat.receive(chat.sender, {"type": "error", "id": "1", "error": {"code": "internal", "message": "oh"}})
+    assert chat.settle() == {"internal error": 1}
+
+
 def test_old_frames_are_forgotten() -> None:
     room = Room(ROOM, Meter().faults)
     for seq in range(1, 3001):
