@@ -16,6 +16,7 @@ from services.gateway.socket import NativeSocket
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.v1 import ROUTES
+from services.gateway.web.pages import add_pages
 from shared.auth import Authenticator
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -75,6 +76,7 @@ async def main(service: Service) -> None:
     service.add_ops_routes(app)
     app.router.add_get("/ws", socket.handle)
     Rest(edge, dispatcher).add_routes(app, ROUTES)
+    add_pages(app, settings.shards)
 
     await requests.start()
     await events.add(events_queue(name, "message.#", "typing.#"))

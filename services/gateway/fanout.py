@@ -88,13 +88,15 @@ class Fanout:
         """Fetch what the feed has missed, soon."""
         if not feed.healing:
             feed.healing = True
+            feed.suspect = False
             self._behind[feed.room_id] = feed
             self._signal.set()
 
     def heal_all(self) -> None:
         """Anything may have been missed: the broker link was lost."""
         for feed in self._hub.feeds.values():
-            if feed.rev >= 0:
+            feed.suspect = True
+            if feed.behind:
                 self.heal(feed)
 
     async def run_healing(self) -> None:

@@ -33,6 +33,8 @@ class Feed:
     ahead: int = -1
     """The highest `rev` heard of; more than `rev` while the feed is behind."""
     healing: bool = False
+    suspect: bool = False
+    """Whether events may have passed unheard, for instance while its state was still being asked for."""
     members: dict[Connection, None] = field(default_factory=dict)
     joining: dict[Connection, _Join] = field(default_factory=dict)
 
@@ -59,7 +61,7 @@ class Feed:
     @property
     def behind(self) -> bool:
         """Whether something was missed that only a query can bring."""
-        return self.rev >= 0 and self.ahead > self.rev
+        return self.rev >= 0 and (self.suspect or self.ahead > self.rev)
 
     def join(self, connection: Connection) -> None:
         """Begin a subscription."""

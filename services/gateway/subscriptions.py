@@ -139,7 +139,10 @@ class Subscriptions:
         elif kind == MemberAdded.TYPE:
             reached |= self._enter(tenant, data["member"]["user_id"], room_id)
         elif kind == MemberRemoved.TYPE:
-            reached |= self._leave(self._hub.connections_of(tenant, data["user_id"]), room_id)
+            removed = self._hub.connections_of(tenant, data["user_id"])
+            reached |= self._leave(removed, room_id)
+            for connection in removed:
+                self._tasks.spawn(self._return(connection, room_id), f"return {room_id}")
         elif kind == RoomDeleted.TYPE:
             reached |= self._leave(list(reached), room_id)
         self._hub.post_all(reached, told)
@@ -171,6 +174,15 @@ class Subscriptions:
             )
             self._hub.post_all([connection] * bool(late), b"".join(late))
             self._hub.flush()
+
+    async def _return(self, connection: Connection, room_id: str) -> None:
+        """Let a member back in whose removal was told late, after they had been added again."""
+        try:
+            await self._ask(connection, GetRoom(room_id=room_id))
+        except ChatError:
+            return
+        if connection.follows_rooms:
+            await self._enter_later(connection, room_id)
 
     def _leave(self, connections: list[Connection], room_id: str) -> dict[Connection, None]:
         for connection in connections:
