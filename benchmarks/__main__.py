@@ -1,6 +1,6 @@
 """python -m benchmarks: start what is to be measured, measure it, write benchmarks/results.
 
-Exit status: 0; 1 when Parley broke a promise or a run of it failed; 2 when there was nothing to measure.
+Exit status: 0; 1 when Parley broke a promise or a run of it failed; 2 when it could not be measured.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ async def measure_floors(bench: Bench, seconds: float) -> FloorFigures:
 async def bench(options: argparse.Namespace, work: Path) -> int:
     """All of it; returns the exit status."""
     runner.raise_file_limit()
+    described = about.describe(peer=options.peer)
     plan = with_seconds(QUICK if options.quick else Plan(), options.seconds)
     wanted = options.scenario or [*CASES, FLOORS]
     cases: Mapping[str, Scenario] = {
@@ -131,8 +132,7 @@ async def bench(options: argparse.Namespace, work: Path) -> int:
         targets = {case: subject.targets(case) for case in cases}
         outcomes = await runner.run_all(cases, targets, plan)
     settings = {"runs": options.runs, **asdict(plan)}
-    described = {**about.describe(peer=options.peer), "servers": servers}
-    results = report.Results(described, settings, measured, outcomes)
+    results = report.Results({**described, "servers": servers}, settings, measured, outcomes)
     print(f"results: {report.write(results, options.results)}")
     if runner.broken(outcomes, report.SUBJECT):
         print("!!! PARLEY BROKE A PROMISE OR FAILED: see above", file=sys.stderr)
@@ -146,6 +146,9 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="parley-bench-"))
     try:
         status = uvloop.run(bench(options, work))
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted, nothing was written", file=sys.stderr)
+        return 130
     except (EmbeddedError, RuntimeError, OSError) as error:
         print(f"benchmarks: {error}\n  logs are kept in {work}", file=sys.stderr)
         return 2

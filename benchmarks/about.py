@@ -32,12 +32,13 @@ def _field(path: str, name: str) -> str:
 
 
 def describe(*, peer: bool) -> dict[str, str]:
-    """What a reader must know to compare these figures with others."""
+    """What a reader must know to compare these figures with others; ask before anything is started."""
     memory = int(_field("/proc/meminfo", "MemTotal").split()[0]) / 1024**2
     about = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{os.cpu_count()} x {_field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB, "
         f"Linux {platform.release()}; the load generator runs on it too",
+        "load before": f"{os.getloadavg()[0]:.2f} (average over a minute; well above 0, others were at work here)",
         "revision": _first_line("git", "describe", "--always", "--dirty"),
         "python": f"{platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }

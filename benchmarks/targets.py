@@ -176,6 +176,18 @@ class Bare(Target):
         await self.start()
 
 
+def find_program(name: str, packages: str) -> str:
+    """The path of a program that the peer needs.
+
+    Raises:
+        RuntimeError: where it is not installed; says what to install.
+    """
+    program = shutil.which(name)
+    if program is None:
+        raise RuntimeError(f"The peer needs {name}: install {packages}, or leave out --peer.")
+    return program
+
+
 class Redis:
     """A private redis-server on loopback that keeps nothing.
 
@@ -184,11 +196,7 @@ class Redis:
     """
 
     def __init__(self, work: Path) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            raise RuntimeError(
-                "The peer needs redis-server: install it (apt install redis-server), or leave out --peer."
-            )
+        program = find_program("redis-server", "redis (apt install redis-server)")
         self._port = free_port()
         options = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(work))
         self._server = Child((program, "--port", str(self._port), *options), work / "redis.log")
@@ -216,9 +224,7 @@ async def install_peer(work: Path) -> None:
     """
     if (PEER / "node_modules").is_dir():
         return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise RuntimeError("The peer needs Node 20 and npm: install them, or leave out --peer.")
+    npm = find_program("npm", "Node 20 with npm")
     log = work / "npm.log"
     print("installing the peer's packages …", file=sys.stderr)
     with log.open("ab") as output:
@@ -247,7 +253,7 @@ class Peer(Target):
         self._redis = Redis(work)
         self._ports = [free_port() for _ in range(processes)]
         env = {"NODE_ENV": "production", "MONGO_URL": mongo_url, "REDIS_URL": self._redis.url, "JWT_SECRET": secret}
-        node = shutil.which("node") or "node"
+        node = find_program("node", "Node 20")
         self._servers = [
             Child((node, str(PEER / "server.js")), work / f"{self.name}-{port}.log", {**env, "PORT": str(port)}, PEER)
             for port in self._ports
