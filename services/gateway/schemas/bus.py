@@ -45,7 +45,9 @@ def bus_channels(components: Components, shards: int) -> JSON:
         commands = [_request(components, command) for command in module.COMMANDS.values()]
         queries = [_request(components, query) for query in module.QUERIES.values()]
         channels[f"commands.{owner}"] = _route(COMMANDS, key, f"Commands to the {owner} service.", commands, components)
-        channels[f"queries.{owner}"] = _route(QUERIES, str(owner), f"Queries to it: {owner}.", queries, components)
+        channels[f"queries.{owner}"] = _route(
+            QUERIES, str(owner), f"Queries to the {owner} service.", queries, components
+        )
     for topic in dict.fromkeys(event.TOPIC for event in ALL_EVENTS):
         events = [_event(components, event) for event in ALL_EVENTS if topic == event.TOPIC]
         key = WORKER_KEY if topic == messages.WorkerBeat.TOPIC else f"{topic}.{{shard}}"

@@ -184,7 +184,13 @@ def _responses(route: Route, components: Components) -> JSON:
     content = {"application/json": {"schema": schema, "example": example(schema, components)}}
     responses: JSON = {str(route.status): {"description": summary_of(result), "content": content}}
     if route.status == 201 and {"created", "duplicate"} & route.contract.RESULT.model_fields.keys():
-        responses["200"] = {"description": f"It existed already. {summary_of(result)}", "content": content}
+        existing = {**content["application/json"]["example"]}
+        if "duplicate" in existing:
+            existing["duplicate"] = True
+        responses["200"] = {
+            "description": "It existed already.",
+            "content": {"application/json": {"schema": schema, "example": existing}},
+        }
     for status in _statuses(route):
         responses[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
     return responses

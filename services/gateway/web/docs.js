@@ -7,7 +7,7 @@ const METHODS = ["get", "post", "put", "patch", "delete"];
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -40,12 +40,12 @@ function type(schema) {
   if (schema.$ref) return [link(nameOf(schema.$ref))];
   if ("const" in schema) return [el("code", {}, JSON.stringify(schema.const))];
   if (schema.enum) return join(schema.enum.map((value) => [el("code", {}, value)]), " | ");
-  const choices = schema.anyOf || schema.oneOf;
+  const choices = (schema.anyOf || schema.oneOf)?.filter((choice) => choice.type !== "null");
   if (choices) return join(choices.map(type), " | ");
   if (schema.type === "array") return ["[", ...type(schema.items || {}), "]"];
   if (schema.type === "object") {
     const values = schema.additionalProperties || Object.values(schema.patternProperties || {})[0];
-    return values ? ["{ id: ", ...type(values), " }"] : ["object"];
+    return values instanceof Object ? ["{ id: ", ...type(values), " }"] : ["object"];
   }
   return [(schema.format === "date-time" ? "time" : schema.type || "anything") + bounds(schema)];
 }
