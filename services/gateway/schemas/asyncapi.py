@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0: the native WebSocket from its rows, the message bus from topology and contracts. Pure.
+"""AsyncAPI 3.0: the native WebSocket from its rows, the message bus from topology and contracts.
 
 Written from the server's point of view, as the specification wants it: clients' frames are received, ours are sent.
 """

@@ -1,4 +1,4 @@
-"""The generated Markdown pages: settings, protocol, errors. Pure."""
+"""The generated Markdown pages: settings, protocol, errors."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
