@@ -141,7 +141,8 @@ class QueryHandler:
             rev=max(rev, reached),
             cursor=f"{epoch}:{reached}",
             reset=False,
-            has_more=reached < rev,
+            # A full page may end before a message that changed since the head was read: never silently partial.
+            has_more=reached < rev or len(messages) == limit,
             messages=messages,
         )
 
