@@ -140,10 +140,13 @@ class Timeline:
     def resumed(self, last: RoomSyncView) -> bool:
         """All of `merge` was handed over. Whether that was the end of it, so that what is held may follow."""
         epoch, rev = last.cursor.split(":")
+        seqs = [last.seq, *(message.seq for message in last.messages)]
         if last.reset:
-            self._beyond.clear()
-        seq = last.seq if last.reset or self.position is None else max(self.position.seq, last.seq)
-        self._move(Position(epoch, seq, int(rev)))
+            # The snapshot may be newer than its cursor.
+            self._beyond = {message.id: message.rev for message in last.messages}
+        elif self.position is not None:
+            seqs.append(self.position.seq)
+        self._move(Position(epoch, max(seqs), int(rev)))
         if self._overflowed:
             self.drop_held()
             return False

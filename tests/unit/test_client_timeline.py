@@ -209,6 +209,21 @@ def test_a_client_begins_where_the_room_stands() -> None:
     assert Position("a", 8, 10).cursor == "a:10"
 
 
+def test_a_snapshot_newer_than_its_cursor_is_not_told_again() -> None:
+    timeline = Timeline(ROOM, Position("a", 5, 5))
+    snapshot = RoomSyncView(
+        epoch="b", seq=1, rev=1, cursor="b:1", reset=True, has_more=False, messages=[message(1, 1), message(2, 2)]
+    )
+    [event] = timeline.merge([snapshot])
+    assert event.type == RESET
+    assert timeline.resumed(snapshot)
+    assert timeline.position == Position("b", 2, 1)
+    assert timeline.take(live(message(2, 2), 2, "message.created")) is None
+    edited = timeline.take(live(message(2, 3), 3))
+    assert edited is not None
+    assert timeline.position == Position("b", 2, 3)
+
+
 def test_what_came_before_the_room_was_known_is_not_lost() -> None:
     timeline = Timeline(ROOM)
     timeline.keep(live(message(8, 10), 10))
