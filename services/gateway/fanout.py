@@ -6,7 +6,6 @@ broker link was lost. What one event's failure breaks is that event only.
 
 import asyncio
 from itertools import groupby
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,7 +13,7 @@ from services.gateway import native
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
 from shared import metrics
-from shared.bus.codec import JSON, Malformed, encode_actor, split_batch
+from shared.bus.codec import JSON, encode_actor, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
@@ -59,21 +58,24 @@ class Fanout:
             feed = self._hub.feeds.get(envelope["subject"])
             if feed is None:
                 continue
-            rev = envelope.get("roomrev")
-            if rev is None:
-                data = native.happening(envelope["type"], feed.room_id, envelope["data"])
-                self._hub.post_all(feed.members, data)
-            elif feed.accept(envelope["roomseq"], rev):
-                self._deliver(feed, envelope, rev)
-            elif feed.behind:
-                self.heal(feed)
+            try:
+                self._show(feed, envelope)
+            except TypeError as error:  # nested deeper than can be written
+                log.error("malformed event dropped", type=envelope["type"][:100], error=str(error))
 
-    def _deliver(self, feed: Feed, envelope: JSON, rev: int) -> None:
-        message = envelope["data"]["message"]
-        data = native.timeline(envelope["type"], feed.room_id, envelope["roomseq"], rev, message)
-        self._hub.post_all(feed.members, data)
-        if feed.joining:
-            self._offer(feed, rev, data)
+    def _show(self, feed: Feed, envelope: JSON) -> None:
+        kind, rev = envelope["type"], envelope.get("roomrev")
+        if rev is None:
+            self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
+            return
+        # Before the feed moves on: what cannot be shown must not count as delivered.
+        data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, envelope["data"]["message"])
+        if feed.accept(envelope["roomseq"], rev):
+            self._hub.post_all(feed.members, data)
+            if feed.joining:
+                self._offer(feed, rev, data)
+        elif feed.behind:
+            self.heal(feed)
 
     def _offer(self, feed: Feed, rev: int, data: bytes) -> None:
         ready, full = feed.offer(rev, data)
@@ -117,6 +119,8 @@ class Fanout:
         changes: dict[str, list[RoomSyncView]] = {feed.room_id: [] for feed in feeds}
         cursors: dict[str, str | None] = {feed.room_id: f"{feed.epoch}:{feed.rev}" for feed in feeds}
         actor = encode_actor(Actor(id="gateway", tenant=tenant, roles=("service",)))
+        for feed in feeds:
+            feed.ahead = feed.rev  # what was heard of so far is in the answer, or never happened
         while cursors:
             result = await self._requests.ask(Sync(cursors=cursors, limit=MAX_PAGE), actor, tenant)
             if "unavailable" in result.get("errors", {}).values():
@@ -174,28 +178,3 @@ def _kind_of(*, new: bool, deleted: bool) -> str:
     if new:
         return "message.created"
     return "message.deleted" if deleted else "message.updated"
-
-
-def readable_events(body: bytes) -> list[JSON]:
-    """The events of a batch that have the shape of one; others are logged and left out."""
-    try:
-        items = split_batch(body)
-    except Malformed as error:
-        log.error("malformed event batch dropped", error=str(error))
-        return []
-    events = [item for item in items if _well_formed(item)]
-    if len(events) < len(items):
-        log.error("malformed events dropped", count=len(items) - len(events))
-    return events
-
-
-def _well_formed(item: Any) -> bool:
-    if not isinstance(item, dict):
-        return False
-    data, rev = item.get("data"), item.get("roomrev")
-    return (
-        isinstance(item.get("type"), str)
-        and isinstance(item.get("subject"), str)
-        and isinstance(data, dict)
-        and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
-    )

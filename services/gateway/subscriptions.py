@@ -7,9 +7,9 @@ import asyncio
 
 from services.gateway import native
 from services.gateway.connection import Connection
-from services.gateway.fanout import Fanout, readable_events
+from services.gateway.fanout import Fanout
 from services.gateway.hub import Hub
-from shared.bus.codec import JSON
+from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
 from shared.contracts.base import Query
@@ -120,7 +120,10 @@ class Subscriptions:
             deliveries = await self._consumer.take(128)
             for delivery in deliveries:
                 for envelope in readable_events(delivery.body):
-                    self._apply(envelope)
+                    try:
+                        self._apply(envelope)
+                    except (KeyError, TypeError) as error:  # not what its type says
+                        log.error("malformed event dropped", type=envelope["type"][:100], error=repr(error)[:200])
             self._hub.flush()
             await self._consumer.settle(deliveries)
 

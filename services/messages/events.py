@@ -5,9 +5,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from services.messages.access import AccessCache
 from services.messages.shards import Shards
-from shared.bus.codec import JSON, Malformed, encode_actor, encode_event, split_batch, to_json, unique_id
+from shared.bus.codec import JSON, encode_actor, encode_event, readable_events, to_json, unique_id
 from shared.bus.consumer import Consumer
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
@@ -44,7 +46,7 @@ class RoomEvents:
         if envelope["type"] == WorkerBeat.TYPE:
             shards.heard(str(data.get("worker")), alive=bool(data.get("alive")))
         elif envelope["type"].startswith(("room.", "member.")):
-            self._access.invalidate(str(envelope.get("subject")))
+            self._access.invalidate(envelope["subject"])
 
 
 class Purges:
@@ -62,13 +64,18 @@ class Purges:
             for delivery in deliveries:
                 for envelope in readable_events(delivery.body):
                     if envelope["type"] == RoomDeleted.TYPE:
-                        await self._purge(str(envelope.get("subject")))
+                        await self._purge(envelope["subject"])
             await self._consumer.settle(deliveries)
 
     async def _purge(self, room_id: str) -> None:
+        try:
+            wish = PurgeRoom(room_id=room_id)
+        except ValidationError as error:
+            log.error("malformed event dropped", type=RoomDeleted.TYPE, error=str(error)[:200])
+            return
         while True:
             with suppress(ChatError):
-                await self._requests.ask(PurgeRoom(room_id=room_id), self._actor, SERVICE_ACTOR.tenant)
+                await self._requests.ask(wish, self._actor, SERVICE_ACTOR.tenant)
                 return
             log.warning("purge did not succeed yet", room_id=room_id)
             await asyncio.sleep(1.0)
@@ -95,16 +102,3 @@ async def beat(publisher: Publisher, worker: str, *, alive: bool) -> None:
     )
     with suppress(ChatError):
         publisher.submit(EVENTS, data.TOPIC + ".messages", event)
-
-
-def readable_events(body: bytes) -> list[JSON]:
-    """The envelopes of a body that can be read; others are logged and left out."""
-    try:
-        items = split_batch(body)
-    except Malformed as error:
-        log.error("malformed event batch dropped", error=str(error))
-        return []
-    good = [item for item in items if isinstance(item.get("data"), dict) and "type" in item]
-    if len(good) != len(items):
-        log.error("malformed events dropped", count=len(items) - len(good))
-    return good

@@ -10,6 +10,9 @@ from pydantic import BaseModel
 
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorView
+from shared.logging import get_logger
+
+log = get_logger(__name__)
 
 JSON = dict[str, Any]
 
@@ -115,6 +118,32 @@ def split_batch(body: bytes) -> list[JSON]:
     if not isinstance(batch, list):
         raise Malformed(f"the body is a JSON {type(batch).__name__}, not a batch (an array of envelopes)")
     return batch
+
+
+def readable_events(body: bytes) -> list[JSON]:
+    """The events of a batch that have the shape of one; others are logged and left out."""
+    try:
+        items = split_batch(body)
+    except Malformed as error:
+        log.error("malformed event batch dropped", error=str(error))
+        return []
+    events = [item for item in items if _is_event(item)]
+    if len(events) < len(items):
+        log.error("malformed events dropped", count=len(items) - len(events))
+    return events
+
+
+def _is_event(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    data, rev = item.get("data"), item.get("roomrev")
+    return (
+        isinstance(item.get("type"), str)
+        and isinstance(item.get("subject"), str)
+        and isinstance(item.get("tenant", ""), str)
+        and isinstance(data, dict)
+        and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
+    )
 
 
 def unique_id() -> str:
