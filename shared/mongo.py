@@ -54,6 +54,7 @@ __all__ = [
     "ReturnDocument",
     "Session",
     "UpdateOne",
+    "is_conflict",
     "is_duplicate",
     "is_transient",
 ]
@@ -65,6 +66,7 @@ Session = AsyncIOMotorClientSession
 T = TypeVar("T")
 
 _DUPLICATE = 11000
+_WRITE_CONFLICT = 112
 _TRANSIENT_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 """Host unreachable, network timeouts, shutting down, not primary, interrupted: the server's retryable codes."""
 
@@ -74,9 +76,11 @@ class Mongo:
 
     Args:
         url: `mongodb://host:port/database?replicaSet=name`.
+        application: what the server knows all processes of one service by.
     """
 
     def __init__(self, url: str, application: str) -> None:
+        self._application = application
         self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
             url,
             appname=application,
@@ -108,13 +112,32 @@ class Mongo:
         await self.database.command("ping")
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-        """Run `work(session)` in a transaction, again where the server asks for it; its result."""
-        async with await self._client.start_session() as session:
-            # A transaction takes these from here or the client, never from the database (manual: "Transactions").
-            result: T = await session.with_transaction(
-                work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern(w="majority", j=True)
-            )
-            return result
+        """Run `work(session)`, all of it or nothing; its result.
+
+        Tried once: after `is_conflict` or `is_transient` errors the caller decides. After the latter it may have been
+        committed all the same, so `work` must notice when it is run again.
+        """
+        # A transaction takes its concerns from here or the client, never from the database (manual: "Transactions").
+        read, write = ReadConcern("snapshot"), WriteConcern(w="majority", j=True)
+        async with await self._client.start_session() as session, session.start_transaction(read, write):
+            return await work(session)
+
+    async def end_abandoned(self, idle: float) -> int:
+        """End this application's transactions that have done nothing for `idle` seconds; how many there were.
+
+        A killed process leaves its transactions open, and the server lets them block others for a minute
+        (`transactionLifetimeLimitSeconds`). The owner of one that is ended in error gets a transient error.
+        """
+        abandoned: Document = {
+            "type": "idleSession",
+            "appName": self._application,
+            "transaction.timeInactiveMicros": {"$gt": int(idle * 1_000_000)},
+        }
+        pipeline: list[Document] = [{"$currentOp": {"idleSessions": True}}, {"$match": abandoned}, {"$limit": 1000}]
+        found = await self._client.admin.aggregate(pipeline).to_list(None)
+        if found:
+            await self._client.admin.command("killSessions", [{"id": session["lsid"]["id"]} for session in found])
+        return len(found)
 
     def close(self) -> None:
         """Close all connections."""
@@ -134,6 +157,11 @@ def is_transient(error: BaseException) -> bool:
         concern = error.details.get("writeConcernErrors")
         return bool(concern) and not codes
     return isinstance(error, OperationFailure) and error.code in _TRANSIENT_CODES
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a transaction failed because another one is writing, or has just written, the same documents."""
+    return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
 
 
 def is_duplicate(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 from services.rooms.handlers import CommandHandler, QueryHandler
 from services.rooms.outbox import Outbox
-from services.rooms.repository import Repository, may_pass
+from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
@@ -24,7 +24,7 @@ async def main(service: Service) -> None:
     """Run until stopped."""
     settings = service.settings
     queues = {queue.name: queue for queue in durable_queues(settings.shards)}
-    mongo = Mongo(settings.mongo_url, settings.name)
+    mongo = Mongo(settings.mongo_url, f"parley-{service.name}")
     repository = Repository(mongo)
     link = Link(settings.amqp_url, settings.name, list(queues.values()))
     publisher = Publisher(link, service.tasks, settings.command_timeout)
@@ -41,9 +41,9 @@ async def main(service: Service) -> None:
         work = {
             "link": link.run(),
             "commands": serve_commands(
-                commands, COMMANDS, carry_out, responder, publisher=publisher, transient=may_pass
+                commands, COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
             ),
-            "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=may_pass),
+            "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
         }

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from services.rooms import rules
 from services.rooms.domain import (
@@ -23,7 +23,7 @@ from services.rooms.domain import (
     room_view,
 )
 from services.rooms.outbox import Outbox
-from services.rooms.repository import Record, Repository
+from services.rooms.repository import Conflict, Record, Repository
 from shared.bus.codec import encode_event, to_json
 from shared.bus.topology import event_key
 from shared.contracts.base import View
@@ -55,6 +55,12 @@ from shared.mongo import Session
 from shared.permissions import Action, GlobalRole
 
 SOURCE = "/rooms"
+ATTEMPTS = 100
+LONGEST_PAUSE = 0.1
+SUSPICIOUS = 20
+"""Failed attempts, about a second's worth, that make one look for transactions of the dead."""
+
+T = TypeVar("T")
 
 CHANGES: Mapping[type[RoomCommand], Rule] = {
     CreateRoom: rules.create,
@@ -90,21 +96,27 @@ class CommandHandler:
         actor = envelope.data.actor
         room_id = room_id_of(command, actor, command.client_id or envelope.id)
         mark = applied(command, actor, envelope.id)
-        attempts = 0
 
         async def work(session: Session) -> tuple[Change, list[Record]]:
-            nonlocal attempts
-            if attempts:  # another writer of the room was faster: let it finish
-                await asyncio.sleep(min(0.002 * 2**attempts, 0.1) * random.random())  # noqa: S311 - jitter
-            attempts += 1
             change = decide(await self._case(room_id, actor, command, mark, session), command, rule)
             records = self._records(change, envelope)
             await self._repository.save(change, records, session)
             return change, records
 
-        change, records = await self._repository.transaction(work)
+        change, records = await self._against_rivals(lambda: self._repository.transaction(work))
         self._outbox.publish(records)
         return change.result
+
+    async def _against_rivals(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until no other writer is faster; one who does not give way at all is dead, or we are too late."""
+        for number in range(1, ATTEMPTS + 1):
+            try:
+                return await attempt()
+            except Conflict:
+                await asyncio.sleep(min(0.002 * 2**number, LONGEST_PAUSE) * random.random())  # noqa: S311 - jitter
+            if number % SUSPICIOUS == 0:
+                await self._repository.end_abandoned()
+        raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
     async def _case(self, room_id: str, actor: Actor, command: RoomCommand, mark: Applied, session: Session) -> Case:
         case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=_now())

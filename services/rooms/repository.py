@@ -11,8 +11,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from services.rooms.domain import Applied, Change, Member, Room
 from shared.contracts.envelope import Actor
 from shared.contracts.rooms import Role, RoomAccess, RoomType, UserView
-from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, Session, is_transient
+from shared.logging import get_logger
+from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, PyMongoError, Session, is_conflict
 from shared.permissions import RANK
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -20,8 +23,12 @@ NAMES = ("name", "first_name", "last_name", "avatar")
 """What the directory keeps of a user's claims."""
 
 
+ABANDONED = 2.0
+"""Seconds a transaction may stand still; ours take milliseconds, the largest room a quarter of a second."""
+
+
 class Conflict(Exception):  # noqa: N818 - names what happened to the writer
-    """The room was changed by another writer meanwhile: load and decide again."""
+    """Another writer has changed the room, or is about to: load and decide again."""
 
 
 class Record(NamedTuple):
@@ -59,8 +66,27 @@ class Repository:
         await self._mongo.ensure_indexes("outbox", [IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])])
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
-        """All of `work(session)` or nothing; called again where another writer was faster."""
-        return await self._mongo.transaction(work)
+        """All of `work(session)` or nothing.
+
+        Raises:
+            Conflict: where another writer was faster.
+        """
+        try:
+            return await self._mongo.transaction(work)
+        except PyMongoError as error:
+            if is_conflict(error):
+                raise Conflict("the room is being changed by another writer") from error
+            raise
+
+    async def end_abandoned(self) -> None:
+        """Let go of what dead processes hold, where the server allows it."""
+        try:
+            ended = await self._mongo.end_abandoned(ABANDONED)
+        except PyMongoError as error:
+            log.warning("abandoned transactions remain", error=str(error)[:500])
+            return
+        if ended:
+            log.warning("abandoned transactions ended", transactions=ended)
 
     # ── a room and its members ───────────────────────────────────────────────────────────────────────────────────
 
@@ -197,11 +223,6 @@ class Repository:
     async def forget(self, record_ids: Collection[str]) -> None:
         """Remove events that the broker has."""
         await self._outbox.delete_many({"_id": {"$in": list(record_ids)}})
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether the same work may succeed later: the database was away, or another writer was faster."""
-    return isinstance(error, Conflict) or is_transient(error)
 
 
 def membership_id(room_id: str, user_id: str) -> str:
