@@ -22,6 +22,8 @@ class Gateway:
 
     url: str
     process: Process
+    said: list[str]
+    """What its supervisor has reported, line by line."""
 
     async def terminate(self) -> None:
         """SIGTERM, and return once it has ended."""
@@ -48,13 +50,14 @@ async def gateway(stack: Stack, root: Path, env: Mapping[str, str]) -> AsyncIter
     spec = replace(spec, name="gateway", env={**spec.env, "INSTANCE": f"gateway-{port}"})
     home = Home(root)
     home.acquire()
-    process = Process(spec, home, restart=False, report=lambda _line: None)
+    said: list[str] = []
+    process = Process(spec, home, restart=False, report=said.append)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(process.supervise())
             try:
                 await process.wait_ready(START)
-                yield Gateway(f"http://{config.reachable_host}:{port}", process)
+                yield Gateway(f"http://{config.reachable_host}:{port}", process, said)
             finally:
                 await process.stop()
     finally:
