@@ -19,19 +19,21 @@ SILENCE = 2.0
 
 
 def assignment(workers: Collection[str], shards: int) -> dict[int, str]:
-    """Shard -> worker by rendezvous hashing, none taking more than its even share.
+    """Shard -> worker by rendezvous hashing, none taking more than one shard beyond another.
 
     Every worker computes the same from the same list. A worker that comes or goes moves few shards but its own.
     """
-    share = -(-shards // len(workers)) if workers else 0
-    load = dict.fromkeys(workers, 0)
     result: dict[int, str] = {}
+    if not workers:
+        return result
+    share, more = divmod(shards, len(workers))  # `more` workers take one beyond the share
+    load = dict.fromkeys(workers, 0)
     for shard in range(shards):
-        free = [worker for worker in load if load[worker] < share]
-        chosen = max(free, key=lambda worker: (_weight(worker, shard), worker), default=None)
-        if chosen is not None:
-            load[chosen] += 1
-            result[shard] = chosen
+        free = [worker for worker in load if load[worker] < share + (more > 0)]
+        chosen = max(free, key=lambda worker: (_weight(worker, shard), worker))
+        load[chosen] += 1
+        more -= load[chosen] > share
+        result[shard] = chosen
     return result
 
 
