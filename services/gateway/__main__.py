@@ -89,7 +89,7 @@ async def main(service: Service) -> None:
     link.on_change(restored)
     work = {
         "link": link.run(),
-        "replies": requests.run(hub.flush),
+        "replies": requests.run(hub.flush_soon),
         "timeouts": requests.sweep(),
         "events": fanout.run(),
         "healing": fanout.run_healing(),

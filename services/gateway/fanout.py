@@ -47,7 +47,7 @@ class Fanout:
             deliveries = await self._consumer.take(128)
             for delivery in deliveries:
                 self.apply(delivery.body)
-            self._hub.flush()
+            self._hub.flush_soon()
             await self._consumer.settle(deliveries)
 
     def apply(self, body: bytes) -> None:

@@ -34,6 +34,7 @@ class Hub:
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
         self._dirty: dict[Connection, None] = {}
+        self._flushing = False
         self.connections: dict[str, Connection] = {}
         self.users: dict[tuple[str, str], set[Connection]] = {}
         self.feeds: dict[str, Feed] = {}
@@ -119,10 +120,15 @@ class Hub:
             connection.out.append(data)
             dirty[connection] = None
 
+    def flush_soon(self) -> None:
+        """Flush when all that has arrived by now is handled: acks and events of one batch leave in one write."""
+        if self._dirty and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self.flush)
+
     def flush(self) -> None:
         """One write per connection that has something to be sent."""
-        if not self._dirty:
-            return
+        self._flushing = False
         now, dirty = self._loop.time(), self._dirty
         self._dirty = {}
         sent = 0
