@@ -9,6 +9,8 @@ from typing_extensions import override
 
 MAX_METADATA_BYTES = 4096
 MAX_METADATA_DEPTH = 16
+_REFERENCE = {"$ref", "$id"}
+"""What makes an object a DBRef to MongoDB's drivers: it would come back as something that is not JSON."""
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """An opaque identifier: 1 to 128 printable ASCII characters without spaces."""
@@ -28,6 +30,8 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
             raise ValueError("metadata holds an integer of more than 64 bits")
         if any("\0" in key for value in level if isinstance(value, dict) for key in value):
             raise ValueError("metadata has a name with a null character")
+        if any(isinstance(value, dict) and value.keys() >= _REFERENCE for value in level):
+            raise ValueError("metadata has an object with both '$ref' and '$id', which the database takes for its own")
         level = [child for value in level for child in _children(value)]
     if level:
         raise ValueError(f"metadata is nested deeper than {MAX_METADATA_DEPTH} levels")

@@ -22,6 +22,7 @@ def nested(depth: int) -> dict[str, Any]:
     [
         {},
         {"$set": {"a.b": [1, None, True, 1.5, "ü"]}},
+        {"$ref": "users", "a": {"$id": 1}},
         {"n": 2**63 - 1, "m": -(2**63)},
         nested(MAX_METADATA_DEPTH),
         {"k": "x" * (MAX_METADATA_BYTES - len('{"k":""}'))},
@@ -38,6 +39,8 @@ def test_plain_metadata_is_kept_as_it_is(metadata: dict[str, Any]) -> None:
         ({"n": 2**63}, "64 bits"),
         ({"a": [{"n": -(2**63) - 1}]}, "64 bits"),
         ({"a": {"b\0": 1}}, "null character"),
+        ({"$ref": "users", "$id": 1}, "database takes"),
+        ({"a": [{"$id": None, "$ref": 1, "b": 2}]}, "database takes"),
         (nested(MAX_METADATA_DEPTH + 1), "nested deeper"),
         (nested(1020), "nested deeper"),
         ({"k": "x" * MAX_METADATA_BYTES}, "bytes of JSON"),
