@@ -26,7 +26,7 @@ status: $(VENV)/run.stamp ## its processes, with pid, port and readiness
 token: $(VENV)/run.stamp ## print a JWT: make token SUB=alice [NAME='Alice'] [ROLES=a,b] [TENANT=t] [TTL=3600]
 	@$(EMBEDDED) token
 
-chat: $(VENV)/run.stamp ## chat in a room from this terminal
+chat: $(VENV)/run.stamp ## chat from this terminal; in a second one: make chat SUB=bob [ROOM=lobby]
 	@$(EMBEDDED) chat
 
 ##@ Work on it

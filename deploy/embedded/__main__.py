@@ -22,7 +22,7 @@ WELCOME = """
 Parley is ready after {seconds:.1f} s.
 
   API         {url}    documentation: {url}/docs
-  chat        make chat SUB=alice    and in a second terminal: make chat SUB=bob
+  chat        make chat    and in a second terminal: make chat SUB=bob
   WebSocket   {socket}/ws?token={token}
               (a token for user demo, valid for a day; others: make token SUB=alice)
   logs        {logs}/
@@ -56,7 +56,7 @@ def down(config: Config) -> int:
         home.wait_released()
         _say(f"stopped after {time.monotonic() - began:.1f} s")
     elif ended := asyncio.run(home.clear_leftovers(config.drain_timeout)):
-        _say(f"ended what a killed supervisor had left running: {', '.join(ended)}")
+        _say(f"ended {ended} processes that a killed supervisor had left running")
     else:
         _say("not running")
     return 0

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 READY = b"."
+NEVER_READY = 1
 
 
 def in_background(log: Path, work: Callable[[Callable[[], None]], int]) -> int:
     """Run `work(ready)` in a background process.
 
-    Until it calls `ready`, it writes to this terminal; from then on to `log`.
+    Until it calls `ready`, it writes to this terminal, and a signal that would end this process stops it; from then on
+    it writes to `log` and is on its own.
 
     Returns:
-        Here, 0 once `ready` was called, else the exit code of the background process. In that process, what `work`
-        returns.
+        Here, 0 once `ready` was called, else the exit code of the background process, never 0. In that process, what
+        `work` returns.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -28,13 +30,12 @@ def in_background(log: Path, work: Callable[[Callable[[], None]], int]) -> int:
         os.setsid()
         return work(lambda: _let_go(writer, log))
     os.close(writer)
-    try:
-        if os.read(reader, 1) == READY:
-            return 0
-    except KeyboardInterrupt:
-        os.kill(child, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.kill(child, signal.SIGTERM))
+    if os.read(reader, 1) == READY:
+        return 0
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    return os.waitstatus_to_exitcode(status) or NEVER_READY
 
 
 def _let_go(writer: int, log: Path) -> None:

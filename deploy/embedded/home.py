@@ -5,6 +5,7 @@ strangers with a reused pid by the environment they were started with.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -135,45 +136,41 @@ class Home:
             return ""
         return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
-    def leftovers(self) -> dict[str, int]:
-        """Living processes of this directory whose supervisor was killed: name to pid."""
-        found = {path.stem: self.read_pid(path.stem) for path in self._pid_files()}
-        return {name: pid for name, pid in found.items() if pid and self._is_ours(pid)}
+    def leftovers(self) -> list[int]:
+        """Pids of the living processes that were started for this directory, by whichever supervisor."""
+        mark = f"{OWNER_VARIABLE}={self.root}".encode()
+        return [int(process.name) for process in Path("/proc").glob("[0-9]*") if mark in _environment(process)]
 
-    async def clear_leftovers(self, grace: float) -> list[str]:
-        """End leftovers (SIGTERM, after `grace` seconds SIGKILL) and drop stale pid files; the names of those ended."""
-        left = self.leftovers()
-        ended = list(left)
-        self._signal(left, signal.SIGTERM)
+    async def clear_leftovers(self, grace: float) -> int:
+        """End leftovers (SIGTERM, after `grace` seconds SIGKILL) and drop stale pid files; how many were ended."""
+        ended = left = self.leftovers()
+        _signal(left, signal.SIGTERM)
         deadline = time.monotonic() + grace
         while left:
             # They are not our children: there is nothing to wait for but their disappearance.
             await asyncio.sleep(0.1)
-            left = {name: pid for name, pid in left.items() if self._is_ours(pid)}
+            left = self.leftovers()
             if time.monotonic() > deadline:
-                self._signal(left, signal.SIGKILL)
-        for path in self._pid_files():
-            path.unlink()
-        return ended
-
-    def _pid_files(self) -> list[Path]:
-        return [path for path in self.run.glob("[!.]*.pid") if path.stem != SUPERVISOR]
+                _signal(left, signal.SIGKILL)
+        for path in self.run.glob("[!.]*.pid"):
+            if path.stem != SUPERVISOR:
+                path.unlink()
+        return len(ended)
 
     @property
     def _lock_path(self) -> Path:
         return self.run / "lock"
 
-    def _is_ours(self, pid: int) -> bool:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            return False
-        return f"{OWNER_VARIABLE}={self.root}".encode() in environment.split(b"\0")
 
-    @staticmethod
-    def _signal(processes: dict[str, int], number: signal.Signals) -> None:
-        for pid in processes.values():
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+def _environment(process: Path) -> list[bytes]:
+    """What a process was started with; nothing if it is gone, a zombie, or somebody else's."""
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -60,10 +60,10 @@ def readyz(host: str, port: int) -> Probe:
     async def question() -> str | None:
         response = await _ask(host, port, request, 4096)
         head, _, body = response.partition(b"\r\n\r\n")
-        status = head.split(b"\r\n", 1)[0].decode(errors="replace")
-        if status.split(" ")[1:2] == ["200"]:
-            return None
-        return f"/readyz on port {port} answers {status!r} {body.decode(errors='replace').strip()}"
+        status = head[len("HTTP/1.1 ") :].split(b"\r\n", 1)[0].decode(errors="replace")
+        return (
+            None if status.startswith("200") else f"/readyz answers {status}: {body.decode(errors='replace').strip()}"
+        )
 
     return answers(question)
 

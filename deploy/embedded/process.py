@@ -22,6 +22,8 @@ from deploy.embedded.probes import Probe
 Progress = Callable[[str], None]
 
 PROBE_INTERVAL = 0.1
+# Seconds after which a start that takes so long is explained, again and again.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Process:
         self._log_start = 0
         self._was_ready = False
         self._stopping = asyncio.Event()
-        self._missing: str | None = "not started"
+        self._missing = "not started"
 
     @property
     def pid(self) -> int | None:
@@ -196,8 +198,12 @@ class Process:
 
     async def _probe_until_ready(self) -> None:
         began = time.monotonic()
+        tell = began + PATIENCE
         while (missing := await self.spec.probe()) is not None:
             self._missing = missing
+            if time.monotonic() > tell:
+                self._report(f"{self.spec.name:<12} not ready yet: {missing}")
+                tell += PATIENCE
             await asyncio.sleep(PROBE_INTERVAL)
         again = " again" if self._was_ready else ""
         self._was_ready = True

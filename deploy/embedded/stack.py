@@ -158,7 +158,7 @@ class Stack:
     async def _start(self) -> None:
         self._describe()
         if ended := await self.home.clear_leftovers(LEFTOVER_GRACE):
-            self._report(f"ended what a killed supervisor had left running: {', '.join(ended)}")
+            self._report(f"ended {ended} processes that a killed supervisor had left running")
         self._check_ports()
         _raise_file_limit()
         tasks = await self._owner.enter_async_context(asyncio.TaskGroup())

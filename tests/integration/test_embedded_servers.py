@@ -16,7 +16,7 @@ from pymongo import AsyncMongoClient
 from deploy.embedded import status
 from deploy.embedded.config import REPOSITORY
 from deploy.embedded.errors import AlreadyRunning, EmbeddedError
-from deploy.embedded.home import OWNER_VARIABLE
+from deploy.embedded.home import Home
 from deploy.embedded.ports import find_free
 from deploy.embedded.stack import Stack
 
@@ -70,19 +70,6 @@ async def stored(stack: Stack, key: str) -> bool:
 def command_line(pid: int) -> list[bytes]:
     """What the process was started with."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-
-
-def processes_of(root: Path) -> list[int]:
-    """Every living process that was started for this stack, however it was started."""
-    marker = f"{OWNER_VARIABLE}={root}".encode()
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if marker in environment.read_bytes().split(b"\0"):
-                found.append(int(environment.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 async def test_everything_listens_on_loopback_only(stack: Stack) -> None:
@@ -169,8 +156,8 @@ async def test_two_stacks_side_by_side_share_nothing_and_stop_without_a_trace(st
         assert not await stored(second, "first only")
         with pytest.raises(aio_pika.exceptions.QueueEmpty):
             await take(second)
-        assert len(processes_of(tmp_path)) >= 3
-    assert processes_of(tmp_path) == []
+        assert len(second.home.leftovers()) >= 3
+    assert Home(tmp_path).leftovers() == []
     assert [path.name for path in (tmp_path / "run").glob("*.pid")] == []
     assert await take(stack) == b"first only"
 
@@ -185,7 +172,7 @@ async def test_data_outlives_a_stop_a_change_of_port_and_a_killed_supervisor(tmp
         assert stack.home.supervisor() != supervisor
         assert await stored(stack, "kept")
         assert await take(stack) == b"kept"
-    assert processes_of(tmp_path) == []
+    assert Home(tmp_path).leftovers() == []
 
 
 async def start_and_kill_supervisor(root: Path) -> int:

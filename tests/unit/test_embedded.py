@@ -185,8 +185,8 @@ class TestHome:
         home = Home(tmp_path)
         home.acquire()
         home.write_pid("mongod", os.getpid())
-        assert home.leftovers() == {}
-        assert await home.clear_leftovers(grace=1) == []
+        assert home.leftovers() == []
+        assert await home.clear_leftovers(grace=1) == 0
         assert home.read_pid("mongod") is None
         home.release()
 
