@@ -8,7 +8,7 @@ venv=$1
 shift
 
 fail() {
-    echo "parley: $*"
+    echo "parley: $*" >&2
     exit 1
 }
 
