@@ -152,7 +152,11 @@ class _Worker(Generic[R]):
         envelope = job.envelope
         with bound_contextvars(request=envelope.id, traceparent=envelope.traceparent):
             outcome = await self._outcome(job)
-            self._responder.answer(envelope.replyto, envelope.id, outcome)
+            try:
+                self._responder.answer(envelope.replyto, envelope.id, outcome)
+            except Exception as error:  # noqa: BLE001 - an answer that cannot be written must not stop the others
+                outcome = refusal_of(error, envelope.id)
+                self._responder.answer(envelope.replyto, envelope.id, outcome)
         known = envelope.type if envelope.type in self._contracts else "unknown"
         _handled.labels(known, outcome.code if isinstance(outcome, ChatError) else "ok").inc()
 

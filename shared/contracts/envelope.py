@@ -55,7 +55,8 @@ class Envelope(BaseModel):
 class RequestEnvelope(Envelope):
     """A command or query."""
 
-    replyto: str | None = None
+    replyto: Id | None = None
+    """The routing key of the answer, so within what AMQP takes for one."""
     data: Payload
 
 

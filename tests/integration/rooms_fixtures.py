@@ -7,6 +7,7 @@ import pytest
 
 from deploy.embedded.ports import find_free
 from deploy.embedded.stack import Stack
+from shared.mongo import Mongo
 from tests.integration.rooms_client import Caller, RoomsProcess
 
 
@@ -35,3 +36,11 @@ async def caller(rooms_servers: Stack) -> AsyncIterator[Caller]:
     """Somebody to ask the service."""
     async with Caller(rooms_servers.amqp_url) as caller:
         yield caller
+
+
+@pytest.fixture
+async def rooms_database(rooms_servers: Stack) -> AsyncIterator[Mongo]:
+    """The service's database, to put into it what the service itself would not."""
+    database = Mongo(rooms_servers.mongo_url, "tests")
+    yield database
+    database.close()

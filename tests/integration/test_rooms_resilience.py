@@ -1,4 +1,4 @@
-"""What the rooms service survives: bad messages, a poisoned room, rivals, kills, and servers that come and go."""
+"""What the rooms service survives: rivals, kills, and servers that come and go."""
 
 import asyncio
 import signal
@@ -13,10 +13,10 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from shared.bus.codec import encode_event, join_batch
-from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.rooms import AddMember, CreateRoom, GetRoom, ListMembers, ListRooms, UpdateRoom
+from shared.contracts.errors import ChatError
+from shared.contracts.rooms import AddMember, CreateRoom, GetRoom, ListMembers, ListRooms
 from shared.mongo import Mongo
-from tests.integration.rooms_client import Caller, RoomsProcess, free_port, next_dead, publish_raw
+from tests.integration.rooms_client import Caller, RoomsProcess, free_port, publish_raw
 
 pytest_plugins = ("tests.integration.rooms_fixtures",)
 
@@ -34,93 +34,18 @@ def process(rooms_servers: Stack, rooms_log: Path) -> Start:
     return make
 
 
-@pytest.fixture
-async def mongo(rooms_servers: Stack) -> AsyncIterator[Mongo]:
-    """The service's database, to put into it what the service itself would not."""
-    database = Mongo(rooms_servers.mongo_url, "tests")
-    yield database
-    database.close()
-
-
 async def make(caller: Caller, **fields: Any) -> str:
     """A room of alice's; its id."""
     room_id: str = (await caller.ask("alice", CreateRoom(**fields)))["room"]["id"]
     return room_id
 
 
-# ── bad messages ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-DEEP = b"[" * 1000 + b"]" * 1000
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"", "the body is not JSON"),
-        (b"\xff\x00", "the body is not JSON"),
-        (b'{"specversion":"1.0"}', "a JSON dict, not a batch"),
-        (b"17", "a JSON int, not a batch"),
-        (b"[17]", "the envelope is malformed"),
-        (b'[{"id":"1"}]', "field 'source'"),
-        (b'[{"specversion":"0.3","id":"1","source":"/x","type":"room.create","data":{}}]', "specversion"),
-        (b'[{"id":"1","source":"/x","type":"room.create","data":{"actor":{"id":"a b"},"body":{}}}]', "data.actor.id"),
-        (b'[{"id":"1","source":"/x","type":"room.explode","data":{"actor":{"id":"a"},"body":{}}}]', "not known here"),
-        (b'[{"id":"1","source":"/x","type":"room.leave","data":{"actor":{"id":"a"},"body":{}}}]', "room_id"),
-        (b"[" + DEEP + b"]", "the envelope is malformed"),
-        (b'[{"id":"1","source":"/x","type":"room.leave","data":{"actor":7,"body":' + DEEP + b"}}]", "data.actor"),
-    ],
-)
-async def test_a_malformed_message_is_set_aside_with_its_reason(
-    rooms_servers: Stack, process: Start, caller: Caller, body: bytes, reason: str
-) -> None:
-    """And the next command is carried out."""
-    async with process():
-        await publish_raw(rooms_servers.amqp_url, body)
-        await make(caller)
-        assert reason in (await next_dead(rooms_servers.amqp_url))[0]
-
-
-async def test_one_bad_envelope_does_not_spoil_its_batch(rooms_servers: Stack, process: Start, caller: Caller) -> None:
-    """It alone is set aside, as it came; those around it are carried out."""
-    async with process():
-        room_id = await make(caller)
-        bad: dict[str, Any] = {"id": "1", "type": "room.update", "extra": [1]}
-        good = [caller.envelope("alice", UpdateRoom(room_id=room_id, name=name), name) for name in ("a", "b")]
-        await publish_raw(rooms_servers.amqp_url, join_batch([good[0], orjson.dumps(bad), good[1]]))
-        events = await caller.events_of(room_id, lambda events: len(events) == 3)
-        assert [event["data"]["room"].get("name") for event in events] == [None, "a", "b"]
-        reason, body = await next_dead(rooms_servers.amqp_url)
-        assert "source" in reason
-        assert orjson.loads(body) == [bad]
-
-
-async def test_a_poisoned_room_harms_no_other(
-    rooms_servers: Stack, process: Start, caller: Caller, mongo: Mongo
-) -> None:
-    """A command that fails for a reason nobody foresaw is set aside and answered with an id; a query only answered."""
-    async with process():
-        poisoned, healthy = await make(caller), await make(caller)
-        await mongo.collection("memberships").update_one({"room_id": poisoned}, {"$set": {"role": "emperor"}})
-        command = UpdateRoom(room_id=poisoned, name="x", client_id="poison")
-        with pytest.raises(ChatError) as caught:
-            await caller.ask("alice", command)
-        assert caught.value.code is ErrorCode.INTERNAL
-        assert caught.value.details["correlation_id"]
-        reason, body = await next_dead(rooms_servers.amqp_url)
-        assert "emperor" in reason
-        (envelope,) = orjson.loads(body)
-        assert envelope["data"]["body"]["client_id"] == "poison"
-        assert envelope["id"] == caught.value.details["correlation_id"]
-        assert await caller.refusal("alice", GetRoom(room_id=poisoned)) == "internal"
-        assert await caller.refusal("alice", UpdateRoom(room_id=healthy, name="x")) == "ok"
-
-
 # ── events left behind ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_events_left_by_a_crash_are_published(process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_events_left_by_a_crash_are_published(process: Start, caller: Caller, rooms_database: Mongo) -> None:
     """Oldest first, by whichever process is there; then the outbox is empty."""
-    outbox = mongo.collection("outbox")
+    outbox = rooms_database.collection("outbox")
     await outbox.insert_many(
         {
             "_id": f"gone:{version}:0",
@@ -141,20 +66,22 @@ async def test_events_left_by_a_crash_are_published(process: Start, caller: Call
     async with process():
         events = await caller.events_of("gone", lambda events: len(events) == 3)
         assert [event["data"]["version"] for event in events] == [1, 2, 3]
-        await empty(mongo)
+        await empty(rooms_database)
 
 
-async def empty(mongo: Mongo) -> None:
+async def empty(rooms_database: Mongo) -> None:
     """Return when the outbox is empty."""
     async with asyncio.timeout(10):
-        while await mongo.collection("outbox").count_documents({}):  # noqa: ASYNC110 - another process's state
+        while await rooms_database.collection("outbox").count_documents({}):  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
 
 
 # ── rivals and kills ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_two_processes_write_one_room(rooms_servers: Stack, process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_two_processes_write_one_room(
+    rooms_servers: Stack, process: Start, caller: Caller, rooms_database: Mongo
+) -> None:
     """No change is lost, no version skipped, whoever gets which command."""
     async with process("rooms-0") as one, process("rooms-1") as other:
         room_id = await make(caller)
@@ -170,7 +97,7 @@ async def test_two_processes_write_one_room(rooms_servers: Stack, process: Start
         assert sorted(event["data"]["version"] for event in events) == list(range(1, 62))
         for rival in (one, other):
             assert 'type="member.add"' in await rival.metrics()
-    await empty(mongo)
+    await empty(rooms_database)
 
 
 @asynccontextmanager
@@ -207,7 +134,7 @@ async def load(caller: Caller, rooms: int = 200, *, told: bool = True) -> AsyncI
         assert {(event["type"], event["data"]["version"]) for event in events} == {("room.created", 1)}
 
 
-async def test_killed_under_load_nothing_is_lost(process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_killed_under_load_nothing_is_lost(process: Start, caller: Caller, rooms_database: Mongo) -> None:
     """Three times: every command takes effect once and is told, whatever the moment."""
     for _ in range(3):
         first, second = process(), process()
@@ -216,17 +143,17 @@ async def test_killed_under_load_nothing_is_lost(process: Start, caller: Caller,
                 await first.end(signal.SIGKILL)
                 await second.start()
                 await second.ready()
-            await empty(mongo)
+            await empty(rooms_database)
             assert await second.end() == 0
 
 
-async def test_a_stop_finishes_what_is_under_way(process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_a_stop_finishes_what_is_under_way(process: Start, caller: Caller, rooms_database: Mongo) -> None:
     """SIGTERM under load: exit 0 within the drain time, events told, the rest left to the next process."""
     first, second = process(), process()
     async with first:
         async with load(caller):
             assert await first.end() == 0
-            assert await mongo.collection("outbox").count_documents({}) == 0
+            assert await rooms_database.collection("outbox").count_documents({}) == 0
             await second.start()
             await second.ready()
         assert await second.end() == 0
@@ -235,7 +162,9 @@ async def test_a_stop_finishes_what_is_under_way(process: Start, caller: Caller,
 # ── servers that come and go ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_database_killed_under_load(rooms_servers: Stack, process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_a_database_killed_under_load(
+    rooms_servers: Stack, process: Start, caller: Caller, rooms_database: Mongo
+) -> None:
     """Commands wait for it and take effect once; the service is ready again by itself."""
     async with process() as service:
         async with load(caller):
@@ -243,17 +172,19 @@ async def test_a_database_killed_under_load(rooms_servers: Stack, process: Start
             await rooms_servers.wait_ready("mongod")
         await service.ready()
         await caller.ask("loader", ListRooms())
-        await empty(mongo)
+        await empty(rooms_database)
 
 
-async def test_a_broker_killed_under_load(rooms_servers: Stack, process: Start, caller: Caller, mongo: Mongo) -> None:
+async def test_a_broker_killed_under_load(
+    rooms_servers: Stack, process: Start, caller: Caller, rooms_database: Mongo
+) -> None:
     """Commands are repeated by the caller and take effect once; the service is ready again by itself."""
     async with process() as service:
         async with load(caller, told=False):
             await rooms_servers.kill("rabbitmq")
             await rooms_servers.wait_ready("rabbitmq")
         await service.ready()
-        await empty(mongo)
+        await empty(rooms_database)
 
 
 @asynccontextmanager
