@@ -33,7 +33,11 @@ class Settings(BaseSettings):
     ops_port: int = Field(
         0, ge=0, le=65535, description="Health and metrics port of the other services; 0 takes a free one."
     )
-    instance: str = Field("", description="Name of this process in logs and metrics; default: host name and pid.")
+    instance: str = Field(
+        "",
+        pattern=r"^[\x21-\x7e]{0,100}$",
+        description="Name of this process in logs, metrics and queue names; default: host name and pid.",
+    )
     embedded: bool = Field(default=False, description="Set by embedded mode: allows the development secret.")
 
     jwt_secret: str = Field("", description="HS256 secret of at least 32 bytes.")

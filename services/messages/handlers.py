@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,10 +25,19 @@ from shared.bus.requests import Responder, refusal_of
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.envelope import RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode, invalid
-from shared.contracts.messages import COMMANDS, MarkDelivered, MarkRead, PurgedView, PurgeRoom, SendMessage
+from shared.contracts.messages import (
+    COMMANDS,
+    MarkDelivered,
+    MarkRead,
+    MessageCommand,
+    PurgedView,
+    PurgeRoom,
+    SendMessage,
+)
 from shared.ids import message_id
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
+from shared.permissions import GlobalRole
 
 log = get_logger(__name__)
 
@@ -38,6 +47,9 @@ MAX_DELIVERIES = 16
 MAX_UNSETTLED = 8
 """Batches that may wait for the broker's confirm while the next is being decided."""
 
+_Keyed = tuple[str, bytes]
+"""An encoded event and its routing key."""
+
 MAX_TIMELINES = 100_000
 MAX_REDO = 20
 
@@ -46,13 +58,20 @@ _commands = metrics.counter("messages_commands", "Commands handled")
 _redone = metrics.counter("messages_batches_redone", "Batches decided again after a conflict with another writer")
 
 
+class _Origin(NamedTuple):
+    """Where a request came from, and where its answer goes."""
+
+    key: str
+    item: JSON
+    replyto: str | None
+
+
 @dataclass(slots=True)
 class _Batch:
     """Requests with where their answers go."""
 
     requests: list[Request] = field(default_factory=list)
-    replyto: dict[str, str | None] = field(default_factory=dict)
-    items: dict[str, JSON] = field(default_factory=dict)
+    origins: dict[str, _Origin] = field(default_factory=dict)
 
 
 class CommandHandler:
@@ -84,8 +103,7 @@ class CommandHandler:
         """Take, handle, hand over to `settle`. Ends only by cancellation."""
         while True:
             deliveries = await self._consumer.take(MAX_DELIVERIES)
-            announcements = await self._handle(deliveries)
-            events = [self._event(announcement) for announcement in announcements]
+            events = await self._handle(deliveries)
             try:
                 published = self._publisher.publish(EVENTS, events)
             except ChatError:
@@ -108,7 +126,7 @@ class CommandHandler:
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _handle(self, deliveries: list[Delivery]) -> list[Announcement]:
+    async def _handle(self, deliveries: list[Delivery]) -> list[_Keyed]:
         batch = _Batch()
         for delivery in deliveries:
             await self._parse(delivery, batch)
@@ -116,10 +134,14 @@ class CommandHandler:
         _commands.inc(len(batch.requests))
         return await self._decide_and_store(batch, batch.requests)
 
-    async def _decide_and_store(self, batch: _Batch, requests: list[Request]) -> list[Announcement]:
-        """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone."""
+    async def _decide_and_store(self, batch: _Batch, requests: list[Request]) -> list[_Keyed]:
+        """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone.
+
+        Returns:
+            What to announce.
+        """
         try:
-            plan = await self._until_stored(requests)
+            plan, events = await self._until_stored(requests)
         except Exception as error:  # noqa: BLE001 - one command must not stop all others
             self.forget()
             if len(requests) > 1:
@@ -129,16 +151,18 @@ class CommandHandler:
             await self._bury(batch, requests[0], error)
             return []
         for request_id, answer in plan.answers.items():
-            self._responder.answer(batch.replyto[request_id], request_id, answer)
-        return plan.announcements
+            self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
+        return events
 
-    async def _until_stored(self, requests: list[Request]) -> Plan:
+    async def _until_stored(self, requests: list[Request]) -> tuple[Plan, list[_Keyed]]:
         """Decide and store, again after every conflict and every absence of the database."""
         pause, conflicts = 0.05, 0
         while True:
             generation = self._generation
             try:
                 decided = await self._decide(requests)
+                # Before anything is stored: what cannot be announced must not happen.
+                events = [self._event(announcement) for announcement in decided.announcements]
                 await self._repository.write(decided.writes)
                 await self._repository.mark(decided.marks)
                 await self._purge(requests, decided)
@@ -157,7 +181,7 @@ class CommandHandler:
                     raise
             else:
                 self._remember(decided, generation)
-                return decided
+                return decided, events
 
     async def _decide(self, requests: list[Request]) -> Plan:
         normal = [request for request in requests if not isinstance(request.command, PurgeRoom)]
@@ -208,6 +232,10 @@ class CommandHandler:
     async def _purge(self, requests: Iterable[Request], decided: Plan) -> None:
         for request in requests:
             if isinstance(request.command, PurgeRoom):
+                if GlobalRole.SERVICE not in request.actor.roles:
+                    refused = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
+                    decided.answers[request.id] = refused
+                    continue
                 removed = await self._repository.purge(request.command.room_id, unique_id()[:8])
                 self.forget()
                 decided.answers[request.id] = PurgedView(removed=removed)
@@ -230,21 +258,20 @@ class CommandHandler:
             await self._dead_letter(key, batch_of_one(item), invalid(error, "the envelope").message)
             return
         try:
-            command = COMMANDS[envelope.type].model_validate(envelope.data.body)
-        except KeyError:
-            unknown = ChatError(ErrorCode.INVALID, f"The messages service has no command '{envelope.type}'.")
-            self._responder.answer(envelope.replyto, envelope.id, unknown)
-        except ValidationError as error:
-            self._responder.answer(envelope.replyto, envelope.id, invalid(error, envelope.type))
+            command = _command_in(envelope)
+        except ChatError as error:
+            if envelope.replyto is None:  # nobody would hear of it
+                await self._dead_letter(key, batch_of_one(item), error.message)
+            self._responder.answer(envelope.replyto, envelope.id, error)
         else:
-            batch.replyto[envelope.id] = envelope.replyto
-            batch.items[envelope.id] = item
+            batch.origins[envelope.id] = _Origin(key, item, envelope.replyto)
             batch.requests.append(Request(envelope.id, envelope.data.actor, command, envelope.traceparent))
 
     async def _bury(self, batch: _Batch, request: Request, error: Exception) -> None:
         refusal = refusal_of(error, request.id)
-        await self._dead_letter(request.command.TYPE, batch_of_one(batch.items[request.id]), repr(error))
-        self._responder.answer(batch.replyto[request.id], request.id, refusal)
+        key, item, replyto = batch.origins[request.id]
+        await self._dead_letter(key, batch_of_one(item), f"{type(error).__name__}: {error}")
+        self._responder.answer(replyto, request.id, refusal)
 
     async def _dead_letter(self, key: str, body: bytes, reason: str) -> None:
         while True:
@@ -252,7 +279,7 @@ class CommandHandler:
                 return await self._publisher.dead_letter(key, body, reason)
             await asyncio.sleep(0.5)
 
-    def _event(self, announcement: Announcement) -> tuple[str, bytes]:
+    def _event(self, announcement: Announcement) -> _Keyed:
         event = announcement.event
         return (
             event_key(event.TOPIC, announcement.room_id, self._shards),
@@ -269,6 +296,17 @@ class CommandHandler:
                 rev=announcement.rev,
             ),
         )
+
+
+def _command_in(envelope: RequestEnvelope) -> MessageCommand:
+    """The command of an envelope. Raises ChatError `invalid`."""
+    contract = COMMANDS.get(envelope.type)
+    if contract is None:
+        raise ChatError(ErrorCode.INVALID, f"The messages service has no command '{envelope.type}'.")
+    try:
+        return contract.model_validate(envelope.data.body)
+    except ValidationError as error:
+        raise invalid(error, envelope.type) from error
 
 
 def _message_of(request: Request) -> str | None:

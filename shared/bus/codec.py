@@ -16,6 +16,9 @@ log = get_logger(__name__)
 
 JSON = dict[str, Any]
 
+MAX_ITEMS = 2048
+"""Envelopes in a batch: twice what publishers put into one, few enough to be set aside one by one."""
+
 
 class Malformed(Exception):  # noqa: N818 - a state of a body, said as such
     """A body that is no batch of envelopes; the message says why."""
@@ -109,7 +112,7 @@ def split_batch(body: bytes) -> list[JSON]:
     """The envelopes of a body, unread.
 
     Raises:
-        Malformed: where it is not a JSON array of objects.
+        Malformed: where it is not a JSON array, or too long.
     """
     try:
         batch = orjson.loads(body)
@@ -117,6 +120,8 @@ def split_batch(body: bytes) -> list[JSON]:
         raise Malformed(f"the body is not JSON: {error}") from error
     if not isinstance(batch, list):
         raise Malformed(f"the body is a JSON {type(batch).__name__}, not a batch (an array of envelopes)")
+    if len(batch) > MAX_ITEMS:
+        raise Malformed(f"the batch holds {len(batch)} envelopes; at most {MAX_ITEMS} are read at once")
     return batch
 
 

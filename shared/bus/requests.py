@@ -175,14 +175,15 @@ class Requests:
 
     def _receive(self, body: bytes) -> None:
         try:
-            for reply in split_batch(body):
-                data = reply["data"]
-                if "ok" in data:
-                    self._answer(reply["id"], data["ok"], None)
-                else:
-                    self._answer(reply["id"], None, ChatError.from_view(ErrorView.model_validate(data["error"])))
-        except (Malformed, KeyError, TypeError, ValidationError) as error:
-            log.error("malformed reply dropped", error=str(error)[:500])
+            replies = split_batch(body)
+        except Malformed as error:
+            log.error("malformed replies dropped", error=str(error)[:500])
+            return
+        for reply in replies:
+            try:
+                self._answer(*_outcome_of(reply))
+            except (KeyError, TypeError, ValidationError) as error:
+                log.error("malformed reply dropped", error=str(error)[:500])
 
     def _answer(self, number: str, result: JSON | None, error: ChatError | None) -> None:
         pending = self._pending.pop(number, None)
@@ -190,6 +191,17 @@ class Requests:
             if not self._pending:
                 self.quiet.set()
             pending.answered(result, error)
+
+
+def _outcome_of(reply: JSON) -> tuple[str, JSON | None, ChatError | None]:
+    """Which request a reply answers, and its result or error. Raises KeyError, TypeError or ValidationError."""
+    number, data = reply["id"], reply["data"]
+    if not isinstance(number, str) or not isinstance(data, dict):
+        raise TypeError("'id' is no text or 'data' no object")
+    result = data.get("ok")
+    if isinstance(result, dict):
+        return number, result, None
+    return number, None, ChatError.from_view(ErrorView.model_validate(data["error"]))
 
 
 class Responder:
