@@ -25,6 +25,7 @@ from shared.contracts.messages import (
     SyncView,
 )
 from shared.contracts.rooms import RoomAccess
+from shared.gathering import Gathered
 from shared.permissions import Action, allowed
 
 
@@ -34,6 +35,8 @@ class QueryHandler:
     def __init__(self, repository: Repository, access: AccessCache) -> None:
         self._repository = repository
         self._access = access
+        self._heads = Gathered(repository.heads)
+        self._marks = Gathered(repository.marks)
         self._table: dict[type[Query], Callable[[Actor, Any], Awaitable[View]]] = {
             GetHistory: self._history,
             GetMessage: self._message,
@@ -50,7 +53,7 @@ class QueryHandler:
         if sum(bound is not None for bound in (query.before, query.after, query.around)) > 1:
             raise ChatError(ErrorCode.INVALID, "history.get takes one of 'before', 'after' and 'around'.")
         await self._require(actor, query.room_id)
-        last = (await self._repository.heads([query.room_id]))[query.room_id].timeline.seq
+        last = (await self._heads.get([query.room_id]))[query.room_id].timeline.seq
         messages = await self._page(query)
         first_seq = messages[0].seq if messages else min(query.before or last + 1, last + 1)
         last_seq = messages[-1].seq if messages else max(query.after or 0, first_seq - 1)
@@ -85,9 +88,7 @@ class QueryHandler:
 
     async def _receipts(self, actor: Actor, query: GetReceipts) -> ReceiptsView:
         await self._require(actor, query.room_id)
-        marks, heads = await together(
-            self._repository.room_marks(query.room_id), self._repository.heads([query.room_id])
-        )
+        marks, heads = await together(self._repository.room_marks(query.room_id), self._heads.get([query.room_id]))
         for user_id, seq in heads[query.room_id].own.items():
             marks[user_id] = _with_own(marks.get(user_id, Marks()), seq)
         return ReceiptsView(
@@ -104,8 +105,8 @@ class QueryHandler:
                 ErrorCode.UNAVAILABLE, "The rooms' members cannot be looked up; try again.", retry_after=1.0
             )
         heads, marks = await together(
-            self._repository.heads(readable),
-            self._repository.marks([(room_id, actor.id) for room_id in readable]),
+            self._heads.get(readable),
+            self._marks.get([(room_id, actor.id) for room_id in readable]),
         )
         states = [
             _state(room_id, actor.id, heads[room_id], marks.get((room_id, actor.id), Marks()))
@@ -116,7 +117,7 @@ class QueryHandler:
 
     async def _sync(self, actor: Actor, query: Sync) -> SyncView:
         readable, refused = await self._readable(actor, set(query.cursors))
-        heads = await self._repository.heads(readable)
+        heads = await self._heads.get(readable)
         answers = await together(
             *(self._sync_room(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
         )
