@@ -179,8 +179,6 @@ def set_role(case: Case, command: SetRole) -> Change:
 def _found(case: Case, command: CreateRoom, room: Room) -> Change:
     if room.type is not RoomType.DIRECT and room.fingerprint != case.applied.fingerprint:
         raise reused(command)
-    if room.deleted_at is not None:
-        raise ChatError(ErrorCode.CONFLICT, "The room this client_id made is deleted; take a new one for a new room.")
     return Change(result=standing(case, command))
 
 

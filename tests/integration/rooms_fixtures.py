@@ -8,14 +8,16 @@ import pytest
 from deploy.embedded.ports import find_free
 from deploy.embedded.stack import Stack
 from shared.mongo import Mongo
+from tests.harness.own_task import in_own_task
 from tests.integration.rooms_client import Caller, RoomsProcess
 
 
 @pytest.fixture(scope="session")
 async def rooms_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """Broker and database; what dies is started again."""
-    async with Stack(tmp_path_factory.mktemp("rooms-servers"), port=find_free(), servers_only=True) as stack:
-        yield stack
+    servers = Stack(tmp_path_factory.mktemp("rooms-servers"), port=find_free(), servers_only=True)
+    async with in_own_task(servers) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

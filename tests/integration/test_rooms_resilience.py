@@ -24,14 +24,18 @@ Start = Callable[..., RoomsProcess]
 
 
 @pytest.fixture
-def process(rooms_servers: Stack, rooms_log: Path) -> Start:
-    """Makes a process of the service; the test starts and ends it."""
+async def process(rooms_servers: Stack, rooms_log: Path) -> AsyncIterator[Start]:
+    """Makes a process of the service, for the test to start and end; what it leaves running is killed."""
+    made: list[RoomsProcess] = []
 
     def make(name: str = "rooms-0", amqp_url: str | None = None, mongo_url: str | None = None) -> RoomsProcess:
         urls = (amqp_url or rooms_servers.amqp_url, mongo_url or rooms_servers.mongo_url)
-        return RoomsProcess(*urls, rooms_log, name=name)
+        made.append(RoomsProcess(*urls, rooms_log, name=name))
+        return made[-1]
 
-    return make
+    yield make
+    for service in made:
+        await service.end(signal.SIGKILL)
 
 
 async def make(caller: Caller, **fields: Any) -> str:
