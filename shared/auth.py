@@ -60,6 +60,8 @@ class Authenticator:
         """
         if not token:
             raise _refused("No token was given: send it as a Bearer header, ?token=, cookie or subprotocol.")
+        if not token.isascii():
+            raise _refused("The token is not valid: it has characters that are in no JWT.")
         try:
             key = self._key if self._jwks is None else await self._jwks_key(token)
             claims = jwt.decode(
@@ -76,7 +78,7 @@ class Authenticator:
         except jwt.PyJWKClientConnectionError as error:
             raise ChatError(ErrorCode.UNAVAILABLE, "The token keys cannot be fetched; try again.") from error
         except jwt.PyJWTError as error:
-            raise _refused(f"The token is not valid: {error}.") from error
+            raise _refused(f"The token is not valid: {str(error).rstrip('.')}.") from error
         return identity_from(claims)
 
     async def _jwks_key(self, token: str) -> Any:
@@ -91,7 +93,6 @@ def identity_from(claims: Mapping[str, Any]) -> Identity:
     Raises:
         ChatError: `unauthenticated`, naming the claim that cannot be used.
     """
-    roles = claims.get("roles", claims.get("role", ()))
     try:
         actor = Actor(
             id=claims["sub"],
@@ -100,12 +101,15 @@ def identity_from(claims: Mapping[str, Any]) -> Identity:
             first_name=claims.get("first_name"),
             last_name=claims.get("last_name"),
             avatar=claims.get("avatar"),
-            roles=(roles,) if isinstance(roles, str) else tuple(roles or ()),
+            roles=_roles(claims.get("roles", claims.get("role"))),
         )
-    except (ValidationError, TypeError) as error:
-        where = error.errors()[0]["loc"][0] if isinstance(error, ValidationError) else "roles"
-        raise _refused(f"The token's claim '{where}' cannot be used.") from error
-    return Identity(actor=actor, expires=float(claims["exp"]), tenant_claimed="tenant" in claims)
+        expires = float(claims["exp"])
+    except ValidationError as error:
+        field = error.errors()[0]["loc"][0]
+        raise _refused(f"The token's claim '{'sub' if field == 'id' else field}' cannot be used.") from error
+    except OverflowError as error:
+        raise _refused("The token's claim 'exp' cannot be used.") from error
+    return Identity(actor=actor, expires=expires, tenant_claimed="tenant" in claims)
 
 
 def issue_token(
@@ -142,9 +146,16 @@ def checked_secret(settings: Settings) -> str:
     return secret
 
 
+def _roles(claim: Any) -> Any:
+    """One role or a list of them. An object is neither: `{"admin": false}` must not make an admin."""
+    if claim is None or isinstance(claim, str):
+        return () if claim is None else (claim,)
+    return tuple(claim) if isinstance(claim, list) else claim
+
+
 def _joined(claims: Mapping[str, Any]) -> str | None:
     names = [claims[key] for key in ("first_name", "last_name") if isinstance(claims.get(key), str)]
-    return " ".join(names) or None
+    return " ".join(names)[:200] or None
 
 
 def _refused(message: str) -> ChatError:

@@ -7,7 +7,7 @@ timeline event in its room).
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,7 @@ class Actor(Model):
     first_name: str | None = Field(default=None, max_length=100)
     last_name: str | None = Field(default=None, max_length=100)
     avatar: str | None = Field(default=None, max_length=2000)
-    roles: tuple[str, ...] = Field(default=(), max_length=50)
+    roles: tuple[Annotated[str, Field(max_length=100)], ...] = Field(default=(), max_length=50)
 
 
 class Payload(BaseModel):
