@@ -3,12 +3,14 @@
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from services.gateway.limits import RateLimit
 from services.gateway.native import SUBPROTOCOL
 from shared.auth import Authenticator, Identity
 from shared.bus.codec import JSON, encode_actor
 from shared.bus.requests import Requests
+from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.rooms import RecordUser
 from shared.logging import get_logger
@@ -53,7 +55,7 @@ class Edge:
         if tag is None or tag == identity.actor.tenant:
             return identity
         if self._settings.trust_tenant_header and not identity.tenant_claimed:
-            return Identity(identity.actor.model_copy(update={"tenant": tag}), identity.expires, tenant_claimed=False)
+            return Identity(_in_tenant(identity.actor, tag), identity.expires, tenant_claimed=False)
         raise ChatError(ErrorCode.FORBIDDEN, "The header x-tenant-tag names another tenant than the token.")
 
     def _cookie(self, request: web.Request) -> str | None:
@@ -67,7 +69,10 @@ class Edge:
         origin = request.headers.get("Origin")
         if origin is None:
             return request.method in ("GET", "HEAD") and "Upgrade" not in request.headers
-        return origin in self._origins or urlsplit(origin).netloc == request.host
+        try:
+            return origin in self._origins or urlsplit(origin).netloc == request.host
+        except ValueError:  # no address at all
+            return False
 
     def record(self, identity: Identity) -> None:
         """Let the directory know a user's claims, when they are new here. Nobody waits for it."""
@@ -88,6 +93,13 @@ class Edge:
             self._requests.send(RecordUser(), encode_actor(actor), actor.tenant, answered)
         except ChatError as error:
             answered(None, error)
+
+
+def _in_tenant(actor: Actor, tenant: str) -> Actor:
+    try:
+        return Actor.model_validate({**actor.model_dump(), "tenant": tenant})
+    except ValidationError as error:
+        raise ChatError(ErrorCode.INVALID, "The header x-tenant-tag cannot be a tenant's id.") from error
 
 
 def token_of(request: web.Request) -> str | None:
