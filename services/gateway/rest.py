@@ -1,5 +1,6 @@
 """REST: one handler for all rows. From a request to its contract, to the owner, and back to a response."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.tracing import accepted_traceparent
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 BODILESS = frozenset({"GET", "DELETE"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -76,7 +78,7 @@ def _query_of(request: web.Request, route: Route) -> JSON:
 def _converted(text: str, annotation: Any) -> Any:
     """A query parameter as the contract's field wants it; what does not convert is left for validation to refuse."""
     wants_number = annotation is int or int in get_args(annotation)
-    return int(text) if wants_number and text.lstrip("-").isdigit() and len(text) < 19 else text
+    return int(text) if wants_number and _NUMBER.fullmatch(text) else text
 
 
 async def _body_of(request: web.Request) -> JSON:
