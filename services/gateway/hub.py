@@ -87,7 +87,13 @@ class Hub:
     # ── feeds ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def join(self, connection: Connection, room_id: str) -> Feed:
-        """Begin to subscribe a connection to a room; `Feed.start` completes it."""
+        """Begin to subscribe a connection to a room; `Feed.start` completes it.
+
+        Raises:
+            ChatError: where the connection has gone meanwhile; nobody would ever end its subscription.
+        """
+        if connection.id not in self.connections:
+            raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
         feed = self.feeds.get(room_id)
         if feed is None:
             feed = self.feeds[room_id] = Feed(room_id, connection.user[0])
