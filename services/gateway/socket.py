@@ -126,8 +126,8 @@ class NativeSocket:
                     if connection.open:
                         self._receive(connection, message.data)
                 case WSMsgType.PING:
-                    if connection.open:
-                        connection.transport.write(frame(message.data, PONG))
+                    # By way of the hub, whose limit also ends a peer that pings and never reads.
+                    self._hub.send(connection, frame(message.data, PONG))
                 case WSMsgType.PONG:
                     pass
                 case WSMsgType.BINARY:
@@ -216,7 +216,10 @@ class NativeSocket:
         identity: Identity = await self._edge.authenticate(token)
         if (identity.actor.tenant, identity.actor.id) != connection.user:
             raise ChatError(ErrorCode.FORBIDDEN, "The new token is another user's; open a new connection with it.")
+        before = connection.identity.actor
         connection.identify(identity)
+        if set(before.roles) - set(identity.actor.roles):
+            await self._subscriptions.reconcile(connection)
         return {"expires": identity.expires}
 
 

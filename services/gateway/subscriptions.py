@@ -197,9 +197,10 @@ class Subscriptions:
     def reconcile_all(self) -> None:
         """Look every connection's rooms up again: memberships may have changed unheard."""
         for connection in list(self._hub.connections.values()):
-            self._tasks.spawn(self._reconcile(connection), "reconcile")
+            self._tasks.spawn(self.reconcile(connection), "reconcile")
 
-    async def _reconcile(self, connection: Connection) -> None:
+    async def reconcile(self, connection: Connection) -> None:
+        """Let a connection follow what its user may follow now, and nothing else."""
         async with self._gate:
             try:
                 rooms = {room["id"] for room in await self.rooms_of(connection)}
