@@ -29,6 +29,11 @@ Parley is ready after {seconds:.1f} s.
   stop        {stop}
 """
 
+OPEN_TO_ALL = """\
+  Careful: HOST={host} lets the network in, and without JWT_SECRET tokens are signed with the secret that stands in the
+  source: whoever has read it can be anybody here.
+"""
+
 
 def run(config: Config) -> int:
     """Run the stack here until Ctrl-C."""
@@ -141,6 +146,8 @@ async def _serve(config: Config, *, stop: str, ready: Callable[[], None]) -> int
     try:
         await stack.start(_say)
         _say(_welcome(config, stack.gateway_urls[0], time.monotonic() - began, stop))
+        if config.open_to_all:
+            _say(OPEN_TO_ALL.format(host=config.host))
         ready()
         await asyncio.Event().wait()
     except asyncio.CancelledError:

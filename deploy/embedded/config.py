@@ -61,6 +61,12 @@ class Config:
         )
 
     @property
+    def open_to_all(self) -> bool:
+        """Whether others reach the gateways while the secret that signs tokens is the public one."""
+        local = self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        return self.jwt_secret == DEVELOPMENT_SECRET and not local
+
+    @property
     def reachable_host(self) -> str:
         """Where a client on this machine finds the gateways."""
         return ANY_ADDRESS.get(self.host, self.host)

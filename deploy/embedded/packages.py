@@ -45,17 +45,27 @@ async def install(package: str, progress: Progress, home: Home) -> str | None:
     child = await asyncio.create_subprocess_exec(
         *root, "sh", "-c", APT, "sh", package,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )  # fmt: skip
-    assert child.stdout is not None  # noqa: S101 - asked for one line above
+    try:
+        await _follow(child, progress, home)
+    except asyncio.CancelledError:
+        progress("apt-get finishes first, so that no package is left half installed")
+        await child.communicate()
+        raise
+    if await child.wait() != 0:
+        return f"apt-get could not install it; the end of {home.log_path('install')}:\n{home.tail('install')}"
+    return None
+
+
+async def _follow(child: asyncio.subprocess.Process, progress: Progress, home: Home) -> None:
+    assert child.stdout is not None  # noqa: S101 - it was started with a pipe
     with home.open_log("install") as log:
         async for line in child.stdout:
             log.write(line)
             text = line.decode(errors="replace").rstrip()
             if text.startswith(NEWS):
                 progress(f"    {text[:100]}")
-    if await child.wait() != 0:
-        return f"apt-get could not install it; the end of {home.log_path('install')}:\n{home.tail('install')}"
-    return None
 
 
 async def _may_sudo() -> bool:

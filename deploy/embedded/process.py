@@ -227,8 +227,11 @@ class Process:
                 await self._stopping.wait()
 
     def _terminate(self) -> None:
-        if self._child is not None and self._child.returncode is None:
-            self._child.terminate()
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._child.terminate()
+                # One that was stopped (SIGSTOP) has to wake up to end.
+                self._child.send_signal(signal.SIGCONT)
 
     def _kill_group(self) -> None:
         if self._child is not None:

@@ -160,7 +160,7 @@ class Stack:
         if ended := await self.home.clear_leftovers(LEFTOVER_GRACE):
             self._report(f"ended {ended} processes that a killed supervisor had left running")
         self._check_ports()
-        _raise_file_limit()
+        _set_file_limit()
         tasks = await self._owner.enter_async_context(asyncio.TaskGroup())
         name_server, servers = await self._servers()
         await self._bring_up(tasks, name_server)
@@ -229,9 +229,8 @@ class Stack:
         )
 
 
-def _raise_file_limit() -> None:
-    """Let this process and all it starts open as many files as the system allows it, up to `OPEN_FILES`."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _set_file_limit() -> None:
+    """Let this process and all it starts open `OPEN_FILES` files, or as many as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

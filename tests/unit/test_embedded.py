@@ -120,6 +120,11 @@ class TestConfig:
     def test_clients_reach_a_host_that_means_all_addresses(self, host: str, reached: str) -> None:
         assert Config(host=host).reachable_host == reached
 
+    def test_the_public_secret_is_for_this_machine_only(self) -> None:
+        assert Config(host="0.0.0.0").open_to_all
+        assert not Config(host="0.0.0.0", jwt_secret="x" * 32).open_to_all
+        assert not any(Config(host=host).open_to_all for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"))
+
 
 class TestServices:
     links = {"AMQP_URL": "amqp://ours/", "MONGO_URL": "mongodb://ours/parley"}
