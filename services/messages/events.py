@@ -64,12 +64,12 @@ class Purges:
             for delivery in deliveries:
                 for envelope in readable_events(delivery.body):
                     if envelope["type"] == RoomDeleted.TYPE:
-                        await self._purge(envelope["subject"])
+                        await self._purge(envelope)
             await self._consumer.settle(deliveries)
 
-    async def _purge(self, room_id: str) -> None:
+    async def _purge(self, envelope: JSON) -> None:
         try:
-            wish = PurgeRoom(room_id=room_id)
+            wish = PurgeRoom.model_validate({"room_id": envelope["subject"], "until": envelope.get("time")})
         except ValidationError as error:
             log.error("malformed event dropped", type=RoomDeleted.TYPE, error=str(error)[:200])
             return
@@ -77,7 +77,7 @@ class Purges:
             with suppress(ChatError):
                 await self._requests.ask(wish, self._actor, SERVICE_ACTOR.tenant)
                 return
-            log.warning("purge did not succeed yet", room_id=room_id)
+            log.warning("purge did not succeed yet", room_id=wish.room_id)
             await asyncio.sleep(1.0)
 
 

@@ -236,7 +236,8 @@ class CommandHandler:
                     refused = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
                     decided.answers[request.id] = refused
                     continue
-                removed = await self._repository.purge(request.command.room_id, unique_id()[:8])
+                command = request.command
+                removed = await self._repository.purge(command.room_id, command.until, unique_id()[:8])
                 self.forget()
                 decided.answers[request.id] = PurgedView(removed=removed)
 

@@ -55,7 +55,8 @@ class QueryHandler:
         await self._require(actor, query.room_id)
         last = (await self._heads.get([query.room_id]))[query.room_id].timeline.seq
         messages = await self._page(query)
-        first_seq = messages[0].seq if messages else min(query.before or last + 1, last + 1)
+        end = last + 1 if query.before is None else min(query.before, last + 1)
+        first_seq = messages[0].seq if messages else end
         last_seq = messages[-1].seq if messages else max(query.after or 0, first_seq - 1)
         return HistoryView(messages=messages, has_before=first_seq > 1, has_after=last_seq < last)
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from services.messages.domain import Marks, Message, Timeline, Write
@@ -149,8 +150,9 @@ class Repository:
             change: Document = {"epoch": timeline.epoch, "seq": timeline.seq, "rev": timeline.rev}
             if summary.last is not None:
                 change["last"] = _document(summary.last)
-            # A summary that comes late (from a writer that was replaced) must not turn back a newer one.
-            states.append(UpdateOne({"_id": room_id, "rev": {"$lt": timeline.rev}}, {"$set": change}))
+            # A summary that comes late (from a writer that was replaced) must not turn back a newer one, nor a purge.
+            older = {"_id": room_id, "epoch": timeline.epoch, "rev": {"$lt": timeline.rev}}
+            states.append(UpdateOne(older, {"$set": change}))
             states.append(UpdateOne({"_id": room_id}, {"$setOnInsert": change}, upsert=True))
         if states:
             await self._room_state.bulk_write(states, ordered=True)
@@ -185,11 +187,11 @@ class Repository:
         if operations:
             await self._receipts.bulk_write(operations, ordered=False)
 
-    async def purge(self, room_id: str, epoch: str) -> int:
-        """Remove a room's timeline and begin a new `epoch`; how many messages that removed."""
+    async def purge(self, room_id: str, until: datetime, epoch: str) -> int:
+        """Remove what was written in a room up to `until` and begin a new `epoch`; how many messages that removed."""
         await self._room_state.replace_one({"_id": room_id}, {"epoch": epoch, "seq": 0, "rev": 0}, upsert=True)
         await self._receipts.delete_many({"room_id": room_id})
-        return (await self._messages.delete_many({"room_id": room_id})).deleted_count
+        return (await self._messages.delete_many({"room_id": room_id, "created_at": {"$lte": until}})).deleted_count
 
 
 async def together(*reads: Any) -> list[Any]:

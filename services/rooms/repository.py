@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from services.rooms.domain import Applied, Change, Member, Room
 from shared.contracts.envelope import Actor
 from shared.contracts.rooms import Role, RoomAccess, RoomType, UserView
+from shared.gathering import Gathered
 from shared.logging import get_logger
 from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, PyMongoError, Session, is_conflict
 from shared.permissions import RANK
@@ -55,6 +56,7 @@ class Repository:
         self._memberships = mongo.collection("memberships")
         self._users = mongo.collection("users")
         self._outbox = mongo.collection("outbox")
+        self._gathered = Gathered(self._rooms_by_id)
 
     async def prepare(self) -> None:
         """Create the indexes."""
@@ -144,6 +146,10 @@ class Repository:
         ]
         await self._outbox.insert_many(waiting, session=session)
 
+    async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
+        documents = await self._rooms.find({"_id": {"$in": list(room_ids)}}).to_list(None)
+        return {document["_id"]: _room(document) for document in documents}
+
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def rooms_of(self, tenant: str, user_id: str, after: str | None, limit: int) -> Page[tuple[Room, Role]]:
@@ -152,8 +158,7 @@ class Repository:
         if after is not None:
             wanted["room_id"] = {"$gt": after}
         page = await self._page(wanted, "room_id", limit)
-        rooms = await self._rooms.find({"_id": {"$in": [item["room_id"] for item in page.items]}}).to_list(None)
-        found = {document["_id"]: _room(document) for document in rooms}
+        found = await self._gathered.get([item["room_id"] for item in page.items])
         pairs = [(found[item["room_id"]], Role(item["role"])) for item in page.items if item["room_id"] in found]
         return Page([(room, role) for room, role in pairs if room.deleted_at is None], page.next)
 

@@ -21,6 +21,9 @@ DELIVERY_LIMIT = 20
 """Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
 
 COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
+DEAD_BACKLOG_BYTES = 256 * 1024 * 1024
+"""Past it the oldest dead letters go: they are for people to look at, and must never hold up the living."""
+
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
 
@@ -117,7 +120,11 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-dead-letter-exchange": DEAD,
             },
         ),
-        Queue("dead", (Binding(DEAD, "#"),), arguments={"x-queue-type": "quorum"}),
+        Queue(
+            "dead",
+            (Binding(DEAD, "#"),),
+            arguments={"x-queue-type": "quorum", "x-max-length-bytes": DEAD_BACKLOG_BYTES, "x-overflow": "drop-head"},
+        ),
     )
 
 

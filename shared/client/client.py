@@ -44,8 +44,8 @@ class _TooSlow(Exception):  # noqa: N818 - a state of the application
 class Client:
     """A user's connection to Parley, for as long as the client is open.
 
-    Iterating over it gives every event in order. Who reads too slowly is disconnected (never blocks answers, never
-    fills the memory) and resumes when it has caught up.
+    Iterating over it gives every event in order. Who reads slowly gets no answer later for it, and fills no memory:
+    what happens in the rooms meanwhile is fetched when there is room for it.
 
     Args:
         urls: `http://host:port` of one or more gateways; after a lost connection the next one is tried.
@@ -56,7 +56,8 @@ class Client:
         timeout: seconds a connection and a request may take.
         patience: seconds a command is repeated for, and a first connection tried for.
         heartbeat: seconds after which a silent connection is tested; half of it later it counts as lost.
-        max_events: events that may wait for the iterating application.
+        max_events: events that may wait for the iterating application; past twice as many that cannot be fetched
+            again (of memberships, say) it is disconnected until it has caught up.
     """
 
     def __init__(
@@ -302,15 +303,17 @@ class Client:
     # ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _receive(self, frame: JSON) -> None:
-        if self._inbox.full:
-            raise _TooSlow
         kind, room_id = frame["type"], frame.get("room_id", "")
         event = Event(kind, frame["data"], room_id, frame.get("seq", 0), frame.get("rev", 0))
         timeline = self._timelines.get(room_id)
         if timeline is None or not event.is_change:
+            if self._inbox.overfull:
+                raise _TooSlow
             self._inbox.put(event)
         elif timeline.holding:
             timeline.keep(event)
+        elif self._inbox.full:
+            self._behind(timeline)
         elif (told := timeline.take(event)) is not None:
             self._inbox.put(told)
         if kind == "room.subscribed":

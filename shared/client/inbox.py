@@ -1,4 +1,8 @@
-"""Events on their way to the application: a bounded queue that never makes the reader of the socket wait."""
+"""Events on their way to the application: a bounded queue that never makes the reader of the socket wait.
+
+When it is `full`, changes of timelines are left out, for they can be fetched later. What cannot, a few events more, has
+a bound as well (`overfull`).
+"""
 
 import asyncio
 from collections import deque
@@ -24,8 +28,13 @@ class Inbox:
 
     @property
     def full(self) -> bool:
-        """Whether nothing but what cannot be fetched again should be put now."""
+        """Whether changes of timelines have to wait."""
         return len(self._events) >= self._bound
+
+    @property
+    def overfull(self) -> bool:
+        """Whether everything has to wait."""
+        return len(self._events) >= 2 * self._bound
 
     def put(self, event: Event) -> None:
         """Hand an event over."""

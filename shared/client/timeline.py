@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from shared.contracts.messages import MessageView, RoomSyncView
 
-MAX_HELD = 10_000
+MAX_HELD = 1000
 """Live changes that wait for the end of a resumption; past it they are dropped, and another one brings them."""
 
 READY, DISCONNECTED, RESET, GONE = "ready", "disconnected", "reset", "room.gone"

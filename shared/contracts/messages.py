@@ -235,12 +235,16 @@ class MarkDelivered(MessageCommand):
 
 
 class PurgeRoom(MessageCommand):
-    """Remove a deleted room's timeline. Only the service itself asks this, on `room.deleted`."""
+    """Remove a deleted room's timeline. Only the service itself asks this, on `room.deleted`.
+
+    What was written after `until` stays: a direct room may have been made again, under the same id.
+    """
 
     TYPE: ClassVar = "timeline.purge"
     RESULT: ClassVar = PurgedView
 
     room_id: Id
+    until: datetime
 
 
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────────────────────
