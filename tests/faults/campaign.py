@@ -1,0 +1,215 @@
+"""A round: clients talk, faults strike at random moments, everything comes to rest, the checker judges.
+
+What is random comes from one seed. When exactly a fault meets the software is up to the machine, though: the same
+seed gives the same faults in the same order, not the same run.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from time import time
+
+from shared.client import Client
+from shared.mongo import Mongo
+from tests.faults import database, faults
+from tests.faults.checker import check, given_up
+from tests.faults.record import SEND, Answered, Asked, ClientLog, Told, save_stored
+from tests.faults.site import Site
+from tests.faults.talker import Talker
+
+TALKERS, ROOMS, ROOMS_EACH = 16, 8, 3
+LULL = (0.3, 2.0)
+"""Seconds from a recovery to the next fault."""
+
+HASTE = 0.25
+"""How often the next fault does not wait for the recovery from the one before."""
+
+RECOVERY_TIMEOUT = 90.0
+REST_TIMEOUT = 45.0
+
+
+@dataclass(slots=True, eq=False)
+class Felt:
+    """A fault as the clients felt it: until every room has acked a message that was sent after the fault began."""
+
+    name: str
+    at: float
+    rooms: set[str]
+    detail: str = ""
+    seconds: float | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def answered(self, asked: Asked, answered: Answered) -> None:
+        """An answer has come."""
+        if self.seconds is None and asked.kind == SEND and asked.at > self.at and not answered.error:
+            self.rooms.discard(asked.room_id)
+            if not self.rooms:
+                self.seconds = answered.at - self.at
+                self.over.set()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a round has come to."""
+
+    felt: list[Felt]
+    broken: list[str]
+    gave_up: list[str]
+    stored: int
+    acked: int
+    told: int
+    resumed: int
+    reconnections: int
+    rest: float
+    """Seconds from the last answer until every client had everything."""
+
+
+class Round:
+    """One round on a site, in a tenant of its own.
+
+    Args:
+        name: names the tenant, and the directory of the logs.
+        directory: where the logs are written if something is broken.
+    """
+
+    def __init__(self, site: Site, name: str, random: Random, directory: Path) -> None:
+        self._site = site
+        self._name = name
+        self._random = random
+        self._directory = directory
+        self._felt: list[Felt] = []
+        self._rooms: list[str] = []
+        self._talkers: list[Talker] = []
+
+    async def run(self, names: Sequence[str]) -> Outcome:
+        """Let the named faults strike, in this order."""
+        mongo = Mongo(self._site.servers.mongo_url, "tests")
+        try:
+            async with AsyncExitStack() as clients:
+                await self._people(clients)
+                stop = asyncio.Event()
+                async with asyncio.TaskGroup() as talking:
+                    for talker in self._talkers:
+                        talking.create_task(talker.talk(stop))
+                    try:
+                        await self._strike(names)
+                    finally:
+                        stop.set()
+                ended = time()
+                late = await self._rest(mongo)
+                rest = time() - ended
+            return await self._judge(mongo, late, rest)
+        finally:
+            mongo.close()
+
+    # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _people(self, clients: AsyncExitStack) -> None:
+        """Make the rooms, and connect everybody before the first word."""
+        users = [f"u{number:02}" for number in range(TALKERS)]
+        members: list[list[str]] = [[] for _ in range(ROOMS)]
+        for user in users:
+            for room in self._random.sample(range(ROOMS), ROOMS_EACH):
+                members[room].append(user)
+        async with Client(self._site.urls, lambda: self._site.token("founder", self._name)) as founder:
+            for number, people in enumerate(members):
+                made = await founder.create_room(type="group", name=f"Room {number}", members=people)
+                self._rooms.append(made.id)
+        for number, user in enumerate(users):
+            rooms = frozenset(room for room, people in zip(self._rooms, members, strict=True) if user in people)
+            urls = self._site.urls[number % 2 :] + self._site.urls[: number % 2]
+            token = partial(self._site.token, user, self._name)
+            talker = Talker(ClientLog(user, rooms), urls, token, Random(self._random.random()), self._answered)
+            await clients.enter_async_context(talker.client)
+            self._talkers.append(talker)
+
+    def _answered(self, asked: Asked, answered: Answered) -> None:
+        for felt in self._felt:
+            felt.answered(asked, answered)
+
+    # ── during ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _strike(self, names: Sequence[str]) -> None:
+        for name in names:
+            await asyncio.sleep(self._random.uniform(*LULL))
+            felt = Felt(name, time(), set(self._rooms))
+            self._felt.append(felt)
+            felt.detail = await faults.ALL[name].strike(self._site, self._random)
+            if self._random.random() >= HASTE:
+                await self._recovered(felt)
+        for felt in self._felt:
+            await self._recovered(felt)
+
+    async def _recovered(self, felt: Felt) -> None:
+        try:
+            async with asyncio.timeout(RECOVERY_TIMEOUT):
+                await felt.over.wait()
+        except TimeoutError:
+            felt.over.set()  # said in the outcome: its seconds are None
+
+    # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _rest(self, mongo: Mongo) -> list[str]:
+        """Wait until every client has all that is stored, by themselves; who has not, in words."""
+        await self._site.wait_ready()
+        try:
+            async with asyncio.timeout(REST_TIMEOUT):
+                before = None
+                # A command that was sent twice may still be on its way when all are answered.
+                while (revs := await database.revs(mongo, self._rooms)) != before:
+                    before = revs
+                    for talker in self._talkers:
+                        while talker.behind(revs):
+                            talker.changed.clear()
+                            await talker.changed.wait()
+                    await self._no_commands()
+        except TimeoutError:
+            revs = await database.revs(mongo, self._rooms)
+            return [
+                f"{talker.log.user} stands at rev {at} of {room_id} and did not hear of {rev} in {REST_TIMEOUT:.0f} s"
+                for talker in self._talkers
+                for room_id, (at, rev) in talker.behind(revs).items()
+            ] or [f"the site did not come to rest in {REST_TIMEOUT:.0f} s"]
+        return []
+
+    async def _no_commands(self) -> None:
+        """Return once no command waits or is being handled."""
+        while True:
+            queues = await self._site.rabbitmqctl("list_queues", "--no-table-headers", "name", "messages")
+            counts = dict(line.split() for line in queues.splitlines() if line.startswith("commands."))
+            if not any(int(count) for count in counts.values()):
+                return
+
+    async def _judge(self, mongo: Mongo, late: list[str], rest: float) -> Outcome:
+        logs = [talker.log for talker in self._talkers]
+        stored = await database.read(mongo, self._rooms)
+        broken = late + check(logs, stored)
+        broken += [
+            f"after '{felt.name}' ({felt.detail}) no message was acked in {sorted(felt.rooms)} for {RECOVERY_TIMEOUT} s"
+            for felt in self._felt
+            if felt.seconds is None
+        ]
+        entries = [entry for log in logs for entry in log.entries]
+        told = [entry for entry in entries if isinstance(entry, Told)]
+        if broken:
+            directory = self._directory / self._name
+            directory.mkdir(parents=True)
+            for log in logs:
+                log.save(directory)
+            save_stored(stored, directory)
+        return Outcome(
+            felt=self._felt,
+            broken=broken,
+            gave_up=given_up(logs),
+            stored=len(stored),
+            acked=sum(isinstance(entry, Answered) and not entry.error for entry in entries),
+            told=sum(entry.message is not None for entry in told),
+            resumed=sum(entry.resumed for entry in told),
+            reconnections=Counter(entry.type for entry in told)["ready"] - len(logs),
+            rest=rest,
+        )

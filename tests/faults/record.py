@@ -1,0 +1,98 @@
+"""What clients and the database say, as the checker reads it: plain records, kept in memory and as JSON lines.
+
+Imports nothing of the system under test: a record says what was seen, not what it ought to mean.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+SEND, EDIT, DELETE, REACT, UNREACT = "send", "edit", "delete", "react", "unreact"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A client is about to ask for something; from now on it may happen.
+
+    Args:
+        number: of this request among the client's.
+        kind: SEND, EDIT, DELETE, REACT or UNREACT.
+        target: the `client_id` of a SEND, the id of the message to change else.
+        value: the content or the emoji.
+    """
+
+    at: float
+    number: int
+    kind: str
+    room_id: str
+    target: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The final answer to a request, after all retries: a `result`, or the `error` code the client gave up with."""
+
+    at: float
+    number: int
+    result: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event was handed to the application. `message` is the state it shows, where it shows one."""
+
+    at: float
+    type: str
+    room_id: str = ""
+    message: Mapping[str, Any] | None = None
+    resumed: bool = False
+    detail: Any = None
+
+
+Entry = Asked | Answered | Told
+
+
+@dataclass(slots=True)
+class ClientLog:
+    """All that one client has done and seen, in order."""
+
+    user: str
+    rooms: frozenset[str]
+    entries: list[Entry] = field(default_factory=list)
+
+    def save(self, directory: Path) -> None:
+        """Write it to `<user>.jsonl`."""
+        lines = [{"user": self.user, "rooms": sorted(self.rooms)}]
+        lines += [{"entry": type(entry).__name__, **asdict(entry)} for entry in self.entries]
+        _save(directory / f"{self.user}.jsonl", lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as the database has it. `born` is the `rev` of its creation, `users` who chose which emoji."""
+
+    id: str
+    room_id: str
+    seq: int
+    rev: int
+    born: int
+    sender: str
+    client_id: str
+    content: str
+    created_at: str
+    deleted: bool = False
+    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def save_stored(stored: Iterable[Stored], directory: Path) -> None:
+    """Write the database's messages to `database.jsonl`."""
+    _save(directory / "database.jsonl", [asdict(message) for message in stored])
+
+
+def _save(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    path.write_bytes(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
