@@ -22,7 +22,7 @@ from deploy.embedded.stack import Stack
 
 QUORUM: dict[str, Any] = {"x-queue-type": "quorum"}
 # RabbitMQ writes its register of quorum queues half a second after the last declaration. Killed before, it forgets the
-# new queue's log and never elects a leader for it (rabbitmq-server issue 15725); nothing tells when it has written.
+# new queue's log and never elects a leader for it (rabbitmq/rabbitmq-server#15725); nothing tells when it has written.
 REGISTER_WRITTEN = 1.5
 
 
