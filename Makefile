@@ -58,7 +58,7 @@ bench-peer: $(VENV)/dev.stamp ## the same beside the usual Node stack
 	$(BIN)/python -m benchmarks --peer $(ARGS)
 
 lock: $(VENV)/dev.stamp ## pin requirements/*.in, with hashes (ARGS=--upgrade for newer ones)
-	cd requirements && for name in services embedded dev; do \
+	@cd requirements && for name in services embedded dev; do \
 	    echo "locking $$name"; \
 	    CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/$(COMPILE) $(ARGS) --output-file=$$name.txt $$name.in || exit 1; \
 	done
