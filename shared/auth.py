@@ -17,7 +17,7 @@ from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.settings import DEVELOPMENT_SECRET, MIN_SECRET, Settings, SettingsError
 
-_LEEWAY = 5
+LEEWAY = 5
 """Seconds of clock difference between issuer and gateway that are forgiven."""
 
 
@@ -68,7 +68,7 @@ class Authenticator:
                 token.removeprefix("Bearer "),
                 key or "",
                 algorithms=self._algorithms,
-                leeway=_LEEWAY,
+                leeway=LEEWAY,
                 audience=self._settings.jwt_audience or None,
                 issuer=self._settings.jwt_issuer or None,
                 options={"require": ["exp", "sub"], "verify_aud": bool(self._settings.jwt_audience)},

@@ -17,7 +17,7 @@ from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.v1 import ROUTES
 from services.gateway.web.pages import add_pages
-from shared.auth import Authenticator
+from shared.auth import LEEWAY, Authenticator
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
@@ -125,7 +125,9 @@ async def main(service: Service) -> None:
 async def _expire(hub: Hub) -> None:
     while True:
         await asyncio.sleep(1.0)
-        hub.close_expired(time.time())
+        hub.close_expired(
+            time.time() - LEEWAY
+        )  # as new connections are judged: else clients would come back for nothing
 
 
 if __name__ == "__main__":
