@@ -1,6 +1,7 @@
 """The reference client as a test wants it: it remembers every event, and waits for the one that is expected."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,8 @@ class Person(Client):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise TimeoutError(f"no {type}; unseen are {self._unseen}") from None
+            unseen = [(event.type, event.room_id, event.seq) for event in self._unseen[-20:]]
+            raise TimeoutError(f"no {type}; unseen are {unseen}") from None
         self._unseen.remove(found)
         return found
 
@@ -48,6 +50,14 @@ class Person(Client):
         return await self.expect(
             "message.created", room_id=room_id, that=lambda event: event.data["content"] == content
         )
+
+    async def live(self, room_id: str, speaker: Client) -> None:
+        """Return when nothing that happened in a room is still to come: the latest message has come live."""
+        for number in itertools.count():
+            content = f"are you there? {number}"
+            await speaker.send(room_id, content)
+            if not (await self.said(room_id, content)).resumed:
+                return
 
     def changes(self, room_id: str) -> list[tuple[str, int, str]]:
         """(type, seq, content) of every change of a room's timeline, in the order of delivery."""
