@@ -72,7 +72,7 @@ class Message:
     """The `rev` of its creation, which its ack repeats for every retry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A command with who asks, and the id that answers go to."""
 
@@ -80,6 +80,15 @@ class Request:
     actor: Actor
     command: MessageCommand
     traceparent: str | None = None
+    target: str | None = field(init=False)
+    """The message this is about: the one it names, or the one it would create."""
+
+    def __post_init__(self) -> None:
+        command = self.command
+        if isinstance(command, SendMessage):
+            self.target = message_id(command.room_id, self.actor.id, command.client_id or self.id)
+        else:
+            self.target = command.message
 
 
 @dataclass(slots=True)
@@ -148,6 +157,7 @@ class _Batch:
         self.max_length = max_length
         self._snapshot = snapshot
         self._messages: dict[str, Message] = {}
+        self._senders: dict[tuple[str | None, ...], SenderView] = {}
 
     def access(self, room_id: str, actor: Actor, action: Action) -> RoomAccess:
         """The room, if the actor may do `action` there; raises ChatError."""
@@ -180,6 +190,15 @@ class _Batch:
     def marks(self, room_id: str, user_id: str) -> Marks:
         key = (room_id, user_id)
         return self.plan.marks.get(key) or self._snapshot.marks.get(key) or Marks()
+
+    def sender(self, actor: Actor) -> SenderView:
+        """How readers see the actor; made once, as a batch holds many messages of few people."""
+        key = (actor.id, actor.name, actor.first_name, actor.last_name, actor.avatar)
+        sender = self._senders.get(key)
+        if sender is None:
+            fields = dict(zip(("id", "name", "first_name", "last_name", "avatar"), key, strict=True))
+            sender = self._senders[key] = SenderView.model_validate(fields)
+        return sender
 
     def put(self, message: Message, previous: int | None) -> None:
         """Record a new state at the room's next `rev`."""
@@ -215,12 +234,12 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
     system = command.type is MessageType.SYSTEM
     access = batch.access(command.room_id, actor, Action.SEND_SYSTEM if system else Action.SEND)
     batch.check_length(command.content)
-    key = command.client_id or request.id
-    identifier = message_id(command.room_id, actor.id, key)
+    identifier = request.target or ""
     body = fingerprint(command.type, command.content, command.metadata)
     message = batch.message(identifier)
     if message is not None:
         if message.fingerprint != body:
+            key = command.client_id or request.id
             raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
         batch.announce(MessageCreated, message, request)
         return _sent(message, duplicate=True)
@@ -233,13 +252,7 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
             rev=timeline.rev + 1,
             type=command.type,
             content=command.content,
-            sender=SenderView(
-                id=actor.id,
-                name=actor.name,
-                first_name=actor.first_name,
-                last_name=actor.last_name,
-                avatar=actor.avatar,
-            ),
+            sender=batch.sender(actor),
             client_id=command.client_id,
             metadata=command.metadata,
             created_at=batch.now,

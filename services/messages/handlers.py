@@ -32,9 +32,7 @@ from shared.contracts.messages import (
     MessageCommand,
     PurgedView,
     PurgeRoom,
-    SendMessage,
 )
-from shared.ids import message_id
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
 from shared.permissions import GlobalRole
@@ -199,7 +197,7 @@ class CommandHandler:
 
     async def _snapshot(self, requests: list[Request]) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        ids = {identifier for request in requests if (identifier := _message_of(request)) is not None}
+        ids = {request.target for request in requests if request.target is not None}
         marks = {
             (request.command.room_id, request.actor.id)
             for request in requests
@@ -308,11 +306,3 @@ def _command_in(envelope: RequestEnvelope) -> MessageCommand:
         return contract.model_validate(envelope.data.body)
     except ValidationError as error:
         raise invalid(error, envelope.type) from error
-
-
-def _message_of(request: Request) -> str | None:
-    """The id of the message a request is about: named by it, or the one it would create."""
-    command = request.command
-    if isinstance(command, SendMessage):
-        return message_id(command.room_id, request.actor.id, command.client_id or request.id)
-    return command.message
