@@ -4,6 +4,7 @@ Deterministic ids make retries harmless: the primary key is the dedupe (docs/adr
 """
 
 import json
+from functools import lru_cache
 from hashlib import blake2b
 from zlib import crc32
 
@@ -11,6 +12,7 @@ BUCKETS = 256
 """Rooms fall into this many buckets for good; shards are groups of buckets, so ids outlive a change of SHARDS."""
 
 
+@lru_cache(maxsize=65536)
 def bucket_of(room_id: str) -> int:
     """The bucket (0-255) of a room."""
     return crc32(room_id.encode()) % BUCKETS
