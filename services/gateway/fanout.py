@@ -38,7 +38,7 @@ class Fanout:
         self._hub = hub
         self._consumer = consumer
         self._requests = requests
-        self._behind: dict[str, Feed] = {}
+        self._behind: dict[Feed, None] = {}
         self._signal = asyncio.Event()
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class Fanout:
         if not feed.healing:
             feed.healing = True
             feed.suspect = False
-            self._behind[feed.room_id] = feed
+            self._behind[feed] = None
             self._signal.set()
 
     def heal_all(self) -> None:
@@ -106,14 +106,18 @@ class Fanout:
         while True:
             await self._signal.wait()
             self._signal.clear()
-            while self._behind:
-                some = list(self._behind.values())[:MAX_HEALED_AT_ONCE]
+            while some := self._next():
                 try:
                     for tenant, feeds in groupby(sorted(some, key=lambda feed: feed.tenant), lambda feed: feed.tenant):
                         await self._heal_together(tenant, list(feeds))
                 except (ChatError, ValidationError) as error:
                     log.warning("healing did not succeed yet", rooms=len(some), error=str(error)[:200])
                     await asyncio.sleep(0.5)
+
+    def _next(self) -> list[Feed]:
+        """Some of the feeds that are behind. One that everybody has left is forgotten: its room may have another."""
+        self._behind = {feed: None for feed in self._behind if not feed.unused}
+        return list(self._behind)[:MAX_HEALED_AT_ONCE]
 
     async def _heal_together(self, tenant: str, feeds: list[Feed]) -> None:
         changes: dict[str, list[RoomSyncView]] = {feed.room_id: [] for feed in feeds}
@@ -134,12 +138,15 @@ class Fanout:
                 if page.has_more and len(changes[room_id]) * MAX_PAGE < MAX_HEALED_CHANGES
             }
         for feed in feeds:
-            self._behind.pop(feed.room_id, None)
-            feed.healing = False
-            self._inject(feed, changes[feed.room_id])
-            if feed.behind:
-                self.heal(feed)
+            self._healed(feed, changes[feed.room_id])
         self._hub.flush()
+
+    def _healed(self, feed: Feed, pages: list[RoomSyncView]) -> None:
+        self._behind.pop(feed, None)
+        feed.healing = False
+        self._inject(feed, pages)
+        if feed.behind:
+            self.heal(feed)
 
     def _inject(self, feed: Feed, pages: list[RoomSyncView]) -> None:
         if not pages:
@@ -148,16 +155,17 @@ class Fanout:
         _healed.inc()
         last = pages[-1]
         if last.reset or last.has_more:
-            feed.epoch, feed.seq, feed.rev, feed.ahead = last.epoch, last.seq, last.rev, last.rev
+            feed.reset(last.epoch, last.seq, last.rev)
             data = {"epoch": last.epoch, "seq": last.seq, "rev": last.rev}
             self._hub.post_all(feed.connections, native.happening("room.reset", feed.room_id, data))
-            feed.promote()
             return
         reached = int(last.cursor.split(":")[1])
+        # What changed while the pages were read is in several of them, and in the last as it is now.
+        latest = {message.id: message for page in pages for message in page.messages}
         # New messages first and by seq, for all clients see one order; then what happened to older ones. Until the
         # last of these frames a client resumes from the rev before them, for they are not in the order of rev.
         messages = sorted(
-            (message for page in pages for message in page.messages),
+            latest.values(),
             key=lambda message: (0, message.seq) if message.seq > feed.seq else (1, message.rev),
         )
         for number, message in enumerate(messages, start=1):

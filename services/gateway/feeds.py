@@ -15,8 +15,9 @@ MAX_HELD = 2000
 
 @dataclass(slots=True)
 class _Join:
-    """A subscription on its way: `start` is the `rev` the client was told, once it is known."""
+    """A subscription on its way. What comes after `base` is held back; `start` is the `rev` the client was told."""
 
+    base: int
     start: int | None = None
     held: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -66,23 +67,43 @@ class Feed:
     def join(self, connection: Connection) -> None:
         """Begin a subscription."""
         if connection not in self.members:
-            self.joining[connection] = _Join()
+            self.joining[connection] = _Join(base=self.rev)
 
-    def start(self, connection: Connection, epoch: str, seq: int, rev: int) -> list[bytes]:
-        """The client was told that the room stands at `rev`: what it was not told of, of all that was held back."""
+    def start(self, connection: Connection, epoch: str, seq: int, rev: int) -> list[bytes] | None:
+        """The client is to be told that the room stands at `rev`.
+
+        Returns:
+            What it is not told of by that, of all that was held back; None where that is not enough, because the
+            feed has begun at a later `rev` meanwhile, or one of the two is of another epoch: ask for the state again.
+        """
         if self.rev < 0:
             self.epoch, self.seq, self.rev = epoch, seq, rev
             self.ahead = max(self.ahead, rev)
+            for other in self.joining.values():
+                other.base = rev  # until now nothing was held back
         join = self.joining.get(connection)
         if join is None:
             return []
+        if epoch != self.epoch:
+            self.suspect = True
+            return None
+        if rev < join.base:
+            return None
+        held, join.held = join.held, []
         if self.rev >= rev:
-            del self.joining[connection]
-            self.members[connection] = None
+            self._admit(connection)
         else:
             join.start = rev  # the feed itself has yet to arrive there
-        held, join.held = join.held, []
         return [frame for at, frame in held if at > rev]
+
+    def reset(self, epoch: str, seq: int, rev: int) -> None:
+        """Go on from a state, without what was missed before: everybody subscribed is to read the room afresh."""
+        self.epoch, self.seq, self.rev, self.ahead = epoch, seq, rev, rev
+        self.suspect = True  # what was heard meanwhile may have counted by either epoch
+        for connection, join in list(self.joining.items()):
+            join.base, join.held = rev, []
+            if join.start is not None:
+                self._admit(connection)
 
     def leave(self, connection: Connection) -> None:
         """End a subscription."""
@@ -110,5 +131,8 @@ class Feed:
         """Make members of those who joined at a `rev` that the feed has reached."""
         for connection, join in list(self.joining.items()):
             if join.start is not None and self.rev >= join.start:
-                del self.joining[connection]
-                self.members[connection] = None
+                self._admit(connection)
+
+    def _admit(self, connection: Connection) -> None:
+        del self.joining[connection]
+        self.members[connection] = None

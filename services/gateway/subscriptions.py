@@ -73,22 +73,33 @@ class Subscriptions:
         """
         for room_id in room_ids:
             self._hub.join(connection, room_id)
-        try:
-            states = await self._states(connection, room_ids)
-        except ChatError:
-            for room_id in room_ids:
-                self._hub.unsubscribe(connection, room_id)
-            raise
+        states: dict[str, RoomStateView] = {}
         late: list[bytes] = []
-        for room_id in room_ids:
-            state, feed = states.get(room_id), connection.feeds.get(room_id)
-            if state is None or feed is None:
-                self._hub.unsubscribe(connection, room_id)
-                continue
-            late += feed.start(connection, state.epoch, state.seq, state.rev)
-            if feed.behind:
-                self._fanout.heal(feed)
+        missing = room_ids
+        while missing:
+            try:
+                states |= await self._states(connection, missing)
+            except ChatError:
+                for room_id in room_ids:
+                    self._hub.unsubscribe(connection, room_id)
+                raise
+            missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
         return states, late
+
+    def _start(self, connection: Connection, room_id: str, states: dict[str, RoomStateView], late: list[bytes]) -> bool:
+        """Complete a subscription, or end it where there is no such room; False where it takes a newer state."""
+        state, feed = states.get(room_id), connection.feeds.get(room_id)
+        if state is None or feed is None:
+            self._hub.unsubscribe(connection, room_id)
+            return True
+        frames = feed.start(connection, state.epoch, state.seq, state.rev)
+        if feed.behind:
+            self._fanout.heal(feed)
+        if frames is None:
+            del states[room_id]
+            return False
+        late += frames
+        return True
 
     async def follow(self, connection: Connection, room_id: str) -> JSON:
         """Subscribe to one room on the client's wish; its state. Raises ChatError where it may not be read."""
