@@ -6,22 +6,27 @@ seed gives the same faults in the same order, not the same run.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from random import Random
 from time import time
 
 from shared.client import Client
+from shared.ids import group_room_id, shard_of_room
 from shared.mongo import Mongo
-from tests.faults import database, faults
+from tests.faults import database
 from tests.faults.checker import check, given_up
-from tests.faults.record import SEND, Answered, Asked, ClientLog, Told, save_stored
+from tests.faults.faults import Strike
+from tests.faults.record import SEND, Answered, Asked, ClientLog, Stored, Told, Written, save
 from tests.faults.site import Site
 from tests.faults.talker import Talker
 
+FOUNDER = "founder"
+SHARDS = 4
 TALKERS, ROOMS, ROOMS_EACH = 16, 8, 3
 LULL = (0.3, 2.0)
 """Seconds from a recovery to the next fault."""
@@ -86,24 +91,25 @@ class Round:
         self._rooms: list[str] = []
         self._talkers: list[Talker] = []
 
-    async def run(self, names: Sequence[str]) -> Outcome:
-        """Let the named faults strike, in this order."""
+    async def run(self, strikes: Iterable[tuple[str, Strike]]) -> Outcome:
+        """Let faults strike, in this order; each with the name it bears in the outcome."""
         mongo = Mongo(self._site.servers.mongo_url, "tests")
         try:
             async with AsyncExitStack() as clients:
                 await self._people(clients)
+                began = await database.now(mongo)
                 stop = asyncio.Event()
                 async with asyncio.TaskGroup() as talking:
                     for talker in self._talkers:
                         talking.create_task(talker.talk(stop))
                     try:
-                        await self._strike(names)
+                        await self._strike(strikes)
                     finally:
                         stop.set()
-                ended = time()
-                late = await self._rest(mongo)
-                rest = time() - ended
-            return await self._judge(mongo, late, rest)
+                late, rest = await self._rest(mongo)
+            stored = await database.read(mongo, self._rooms)
+            written = await database.written(mongo, began, self._rooms)
+            return self._judge(stored, written, late, rest)
         finally:
             mongo.close()
 
@@ -111,14 +117,16 @@ class Round:
 
     async def _people(self, clients: AsyncExitStack) -> None:
         """Make the rooms, and connect everybody before the first word."""
-        users = [f"u{number:02}" for number in range(TALKERS)]
+        users = [f"user-{number:02}" for number in range(TALKERS)]
         members: list[list[str]] = [[] for _ in range(ROOMS)]
         for user in users:
             for room in self._random.sample(range(ROOMS), ROOMS_EACH):
                 members[room].append(user)
-        async with Client(self._site.urls, lambda: self._site.token("founder", self._name)) as founder:
+        async with Client(self._site.urls, lambda: self._site.token(FOUNDER, self._name)) as founder:
             for number, people in enumerate(members):
-                made = await founder.create_room(type="group", name=f"Room {number}", members=people)
+                keys = (f"{number}-{attempt}" for attempt in count())
+                key = next(key for key in keys if self._shard_of(key) == number % SHARDS)
+                made = await founder.create_room(type="group", name=f"Room {number}", members=people, client_id=key)
                 self._rooms.append(made.id)
         for number, user in enumerate(users):
             rooms = frozenset(room for room, people in zip(self._rooms, members, strict=True) if user in people)
@@ -128,18 +136,22 @@ class Round:
             await clients.enter_async_context(talker.client)
             self._talkers.append(talker)
 
+    def _shard_of(self, client_id: str) -> int:
+        """Where the room lies that is made with this key: every shard is to have its share of them."""
+        return shard_of_room(group_room_id(self._name, FOUNDER, client_id), SHARDS)
+
     def _answered(self, asked: Asked, answered: Answered) -> None:
         for felt in self._felt:
             felt.answered(asked, answered)
 
     # ── during ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _strike(self, names: Sequence[str]) -> None:
-        for name in names:
+    async def _strike(self, strikes: Iterable[tuple[str, Strike]]) -> None:
+        for name, strike in strikes:
             await asyncio.sleep(self._random.uniform(*LULL))
             felt = Felt(name, time(), set(self._rooms))
             self._felt.append(felt)
-            felt.detail = await faults.ALL[name].strike(self._site, self._random)
+            felt.detail = await strike(self._site, self._random)
             if self._random.random() >= HASTE:
                 await self._recovered(felt)
         for felt in self._felt:
@@ -154,9 +166,14 @@ class Round:
 
     # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _rest(self, mongo: Mongo) -> list[str]:
-        """Wait until every client has all that is stored, by themselves; who has not, in words."""
+    async def _rest(self, mongo: Mongo) -> tuple[list[str], float]:
+        """Wait until every client has all that is stored, by itself.
+
+        Returns:
+            Who never got so far, in words, and how many seconds it took the others.
+        """
         await self._site.wait_ready()
+        began, seconds = time(), 0.0
         try:
             async with asyncio.timeout(REST_TIMEOUT):
                 before = None
@@ -164,18 +181,18 @@ class Round:
                 while (revs := await database.revs(mongo, self._rooms)) != before:
                     before = revs
                     for talker in self._talkers:
-                        while talker.behind(revs):
-                            talker.changed.clear()
-                            await talker.changed.wait()
+                        await talker.catch_up(revs)
+                    seconds = seconds or time() - began
                     await self._no_commands()
         except TimeoutError:
             revs = await database.revs(mongo, self._rooms)
-            return [
+            late = [
                 f"{talker.log.user} stands at rev {at} of {room_id} and did not hear of {rev} in {REST_TIMEOUT:.0f} s"
                 for talker in self._talkers
                 for room_id, (at, rev) in talker.behind(revs).items()
-            ] or [f"the site did not come to rest in {REST_TIMEOUT:.0f} s"]
-        return []
+            ]
+            return late or [f"the site did not come to rest in {REST_TIMEOUT:.0f} s"], REST_TIMEOUT
+        return [], seconds
 
     async def _no_commands(self) -> None:
         """Return once no command waits or is being handled."""
@@ -185,10 +202,9 @@ class Round:
             if not any(int(count) for count in counts.values()):
                 return
 
-    async def _judge(self, mongo: Mongo, late: list[str], rest: float) -> Outcome:
+    def _judge(self, stored: list[Stored], written: list[Written], late: list[str], rest: float) -> Outcome:
         logs = [talker.log for talker in self._talkers]
-        stored = await database.read(mongo, self._rooms)
-        broken = late + check(logs, stored)
+        broken = late + check(logs, stored, written)
         broken += [
             f"after '{felt.name}' ({felt.detail}) no message was acked in {sorted(felt.rooms)} for {RECOVERY_TIMEOUT} s"
             for felt in self._felt
@@ -201,7 +217,8 @@ class Round:
             directory.mkdir(parents=True)
             for log in logs:
                 log.save(directory)
-            save_stored(stored, directory)
+            save(stored, directory / "database.jsonl")
+            save(written, directory / "written.jsonl")
         return Outcome(
             felt=self._felt,
             broken=broken,

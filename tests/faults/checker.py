@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.record import DELETE, EDIT, REACT, SEND, UNREACT, Answered, Asked, ClientLog, Stored, Told
+from tests.faults.record import DELETE, EDIT, REACT, SEND, UNREACT, Answered, Asked, ClientLog, Stored, Told, Written
 
 CREATED = "message.created"
 AFRESH = frozenset({"reset", "room.reset", "room.gone"})
@@ -42,19 +42,21 @@ class _Run:
 
     logs: Sequence[ClientLog]
     stored: Sequence[Stored]
+    written: Sequence[Written]
     by_id: dict[str, Stored] = field(default_factory=dict)
     sends: dict[tuple[str, str], list[_Request]] = field(default_factory=lambda: defaultdict(list))
     changes: dict[str, list[_Request]] = field(default_factory=lambda: defaultdict(list))
 
 
-def check(logs: Sequence[ClientLog], stored: Sequence[Stored]) -> list[str]:
+def check(logs: Sequence[ClientLog], stored: Sequence[Stored], written: Sequence[Written]) -> list[str]:
     """Every broken promise, in words; empty where all hold.
 
     Args:
         logs: of all clients of the rooms, connected from before the first message to the end.
         stored: all messages of those rooms.
+        written: every change of them, in the order in which the database made it.
     """
-    run = _Run(logs, stored, {message.id: message for message in stored})
+    run = _Run(logs, stored, written, {message.id: message for message in stored})
     for log in logs:
         answers = {entry.number: entry for entry in log.entries if isinstance(entry, Answered)}
         for asked in (entry for entry in log.entries if isinstance(entry, Asked)):
@@ -63,7 +65,17 @@ def check(logs: Sequence[ClientLog], stored: Sequence[Stored]) -> list[str]:
                 run.sends[log.user, asked.target].append(request)
             else:
                 run.changes[asked.target].append(request)
-    rules = (_dense, _unique, _nothing_foreign, _acks_hold, _acks_agree, _changes_hold, _told_in_order, _told_all)
+    rules = (
+        _dense,
+        _unique,
+        _written_in_order,
+        _nothing_foreign,
+        _acks_hold,
+        _acks_agree,
+        _changes_hold,
+        _told_in_order,
+        _told_all,
+    )
     return [broken for rule in rules for broken in rule(run)]
 
 
@@ -97,6 +109,18 @@ def _unique(run: _Run) -> Iterator[str]:
         for value, count in Counter[Any](values).items():
             if count > 1:
                 yield f"{what} {value} is stored {count} times"
+
+
+def _written_in_order(run: _Run) -> Iterator[str]:
+    """Who has seen a `rev` has seen all before it: no later one may be stored first, and none left out."""
+    revs: dict[str, list[int]] = defaultdict(list)
+    for change in run.written:
+        revs[change.room_id].append(change.rev)
+    for room_id, order in revs.items():
+        at = next((place for place, rev in enumerate(order, start=1) if rev != place), None)
+        if at is not None:
+            around = order[max(0, at - 4) : at + 4]
+            yield f"room {room_id}: change {at} was stored as rev {order[at - 1]}, among {around}"
 
 
 def _nothing_foreign(run: _Run) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from shared.mongo import Mongo
-from tests.faults.record import Stored
+from tests.faults.record import Stored, Written
 
 
 async def read(mongo: Mongo, room_ids: Collection[str]) -> list[Stored]:
@@ -23,6 +24,26 @@ async def revs(mongo: Mongo, room_ids: Collection[str]) -> dict[str, int]:
         ]
     )
     return dict.fromkeys(room_ids, 0) | {item["_id"]: item["rev"] async for item in latest}
+
+
+async def now(mongo: Mongo) -> Any:
+    """This moment in the database's journal, for `written`."""
+    return (await mongo.database.command("ping"))["operationTime"]
+
+
+async def written(mongo: Mongo, since: Any, room_ids: Collection[str]) -> list[Written]:
+    """Every change of the rooms' messages since a moment, in the order in which the database made them."""
+    end = uuid4().hex
+    wanted = [{"fullDocument.room_id": {"$in": list(room_ids)}, "ns.coll": "messages"}, {"documentKey._id": end}]
+    changes = []
+    async with mongo.database.watch([{"$match": {"$or": wanted}}], start_at_operation_time=since) as stream:
+        await mongo.collection("marks").insert_one({"_id": end})
+        async for change in stream:
+            document = change["fullDocument"]
+            if document["_id"] == end:
+                break
+            changes.append(Written(document["room_id"], document["rev"], document["_id"]))
+    return changes
 
 
 def _stored(document: dict[str, Any]) -> Stored:

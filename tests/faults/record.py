@@ -67,9 +67,7 @@ class ClientLog:
 
     def save(self, directory: Path) -> None:
         """Write it to `<user>.jsonl`."""
-        lines = [{"user": self.user, "rooms": sorted(self.rooms)}]
-        lines += [{"entry": type(entry).__name__, **asdict(entry)} for entry in self.entries]
-        _save(directory / f"{self.user}.jsonl", lines)
+        save(self.entries, directory / f"{self.user}.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +87,16 @@ class Stored:
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def save_stored(stored: Iterable[Stored], directory: Path) -> None:
-    """Write the database's messages to `database.jsonl`."""
-    _save(directory / "database.jsonl", [asdict(message) for message in stored])
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change as the database's own journal has it."""
+
+    room_id: str
+    rev: int
+    id: str
 
 
-def _save(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+def save(records: Iterable[Entry | Stored | Written], path: Path) -> None:
+    """Write records as lines of JSON, each with what it is."""
+    lines = ({"record": type(record).__name__, **asdict(record)} for record in records)
     path.write_bytes(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))

@@ -40,8 +40,7 @@ class Talker:
     ) -> None:  # fmt: skip
         self.log = log
         self.client = Client(urls, token, on_event=self._told, patience=PATIENCE)
-        self.changed = asyncio.Event()
-        """Set whenever something was told."""
+        self._changed = asyncio.Event()
         self._random = random
         self._on_answer = on_answer
         self._sent: list[Asked] = []
@@ -61,6 +60,12 @@ class Talker:
                 [kind] = self._random.choices(kinds, weights)
                 request = self._plan(kind) or self._plan_send()
                 group.create_task(request()).add_done_callback(lambda _: slots.release())
+
+    async def catch_up(self, revs: dict[str, int]) -> None:
+        """Return once the client has reached the given `rev` in each of its rooms."""
+        while self.behind(revs):
+            self._changed.clear()
+            await self._changed.wait()
 
     def behind(self, revs: dict[str, int]) -> dict[str, tuple[int, int]]:
         """The rooms in which the client has not reached the given `rev`: where it stands, and what is missing."""
@@ -171,7 +176,7 @@ class Talker:
         else:
             return
         self.log.entries.append(told)
-        self.changed.set()
+        self._changed.set()
 
 
 def _brief(event: Event) -> Any:

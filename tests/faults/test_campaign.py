@@ -28,7 +28,8 @@ async def test_nothing_is_lost_doubled_swapped_or_missed(
     outcomes = []
     for number, names in enumerate(faults.long(random, KILLS) if KILLS else [faults.short(random)], start=1):
         name = f"seed-{SEED}-round-{number}"
-        outcome = await Round(site, name, random, faults_root / "clients").run(names)
+        strikes = [(fault, faults.ALL[fault].strike) for fault in names]
+        outcome = await Round(site, name, random, faults_root / "clients").run(strikes)
         outcomes.append(outcome)
         with capsys.disabled():
             print("\n" + report.of_round(name, outcome), flush=True)  # noqa: T201 - what it is for

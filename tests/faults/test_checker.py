@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import check, given_up
-from tests.faults.record import DELETE, EDIT, REACT, SEND, UNREACT, Answered, Asked, ClientLog, Stored, Told
+from tests.faults.record import DELETE, EDIT, REACT, SEND, UNREACT, Answered, Asked, ClientLog, Stored, Told, Written
 
 ROOM, OTHER = "room", "other"
 ALICE, BOB = "alice", "bob"
@@ -43,6 +43,7 @@ class Run:
     alice: list[Asked | Answered | Told] = field(default_factory=list)
     bob: list[Asked | Answered | Told] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         one, two, three = stored(1), stored(2), stored(3)
@@ -50,6 +51,7 @@ class Run:
         deleted = replace(three, rev=5, content="", deleted=True)
         liked = replace(one, rev=6, users={"+": (BOB,)})
         self.stored = [liked, edited, deleted]
+        self.written = [Written(ROOM, message.rev, message.id) for message in (one, two, three, edited, deleted, liked)]
         for number, message in enumerate((one, two, three), start=1):
             self.alice += asks(number, SEND, message.client_id, message.content, ack(message))
         self.alice += asks(4, EDIT, two.id, "better") + asks(5, DELETE, three.id)
@@ -71,7 +73,7 @@ class Run:
     def check(self) -> list[str]:
         """What the checker objects to."""
         rooms = frozenset({ROOM})
-        return check([ClientLog(ALICE, rooms, self.alice), ClientLog(BOB, rooms, self.bob)], self.stored)
+        return check([ClientLog(ALICE, rooms, self.alice), ClientLog(BOB, rooms, self.bob)], self.stored, self.written)
 
 
 def ack(message: Stored) -> dict[str, Any]:
@@ -135,6 +137,14 @@ def _same_id(run: Run) -> None:
 
 def _hole(run: Run) -> None:
     run.stored[2] = replace(run.stored[2], seq=4)
+
+
+def _rev_left_out(run: Run) -> None:
+    del run.written[3]
+
+
+def _rev_stored_late(run: Run) -> None:
+    run.written[3:5] = run.written[4:2:-1]
 
 
 def _never_sent(run: Run) -> None:
@@ -224,6 +234,8 @@ def _wrong_state(run: Run) -> None:
         (_same_rev, "rev ('room', 4) is stored 2 times"),
         (_same_id, "message id id-1 is stored 2 times"),
         (_hole, "missing [3]"),
+        (_rev_left_out, "change 4 was stored as rev 5"),
+        (_rev_stored_late, "change 4 was stored as rev 5"),
         (_never_sent, "was never sent"),
         (_wrong_content, "which nobody wrote"),
         (_nobody_deleted, "nobody asked for it"),
