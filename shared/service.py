@@ -21,6 +21,8 @@ Check = Callable[[], Awaitable[None]]
 """A readiness check: returns when the link works, raises when it does not."""
 
 CHECK_TIMEOUT = 2.0
+UNUSABLE = 2
+"""Exit status where the environment is unusable: starting again will not help."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may keep the interpreter while another waits: the database driver's threads wait for the loop's."""
@@ -169,7 +171,8 @@ def run(name: str, main: Callable[[Service], Awaitable[None]]) -> None:
         gc.set_threshold(*GC_THRESHOLDS)
         uvloop.run(_main(name, settings, main))
     except SettingsError as error:
-        sys.exit(f"{name}: {error}")
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - there may be no logger yet
+        sys.exit(UNUSABLE)
 
 
 async def _main(name: str, settings: Settings, main: Callable[[Service], Awaitable[None]]) -> None:

@@ -30,7 +30,8 @@ from shared.settings import unlimited
 PREFETCH = 256
 BACKLOG = 4096
 GOODBYE = 2.0
-"""Seconds clients have to answer the close frame of a restart."""
+CUT = 1.0
+"""Seconds clients have to answer the close frame of a restart, and handlers to end after that."""
 
 
 async def main(service: Service) -> None:
@@ -102,7 +103,7 @@ async def main(service: Service) -> None:
         tasks.spawn(loop, name_of_work, vital=True)
     service.checks["rabbitmq"] = link.check
 
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=CUT)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_address=True)
     await site.start()

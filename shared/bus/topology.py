@@ -21,6 +21,9 @@ DELIVERY_LIMIT = 20
 """Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
 
 COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
+LOOKS_AT_DEAD = 1_000_000
+"""Looking at a dead letter and putting it back counts as a delivery; from 4.0 on, RabbitMQ's own limit is 20."""
+
 DEAD_BACKLOG_BYTES = 256 * 1024 * 1024
 """Past it the oldest dead letters go: they are for people to look at, and must never hold up the living."""
 
@@ -123,7 +126,12 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
         Queue(
             "dead",
             (Binding(DEAD, "#"),),
-            arguments={"x-queue-type": "quorum", "x-max-length-bytes": DEAD_BACKLOG_BYTES, "x-overflow": "drop-head"},
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": LOOKS_AT_DEAD,
+                "x-max-length-bytes": DEAD_BACKLOG_BYTES,
+                "x-overflow": "drop-head",
+            },
         ),
     )
 
