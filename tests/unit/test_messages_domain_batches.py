@@ -1,0 +1,173 @@
+"""However commands fall into batches, they come to the same; and what holds after any of them."""
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.messages.domain import Announcement, Plan, Request
+from shared.bus.codec import to_json
+from shared.contracts.base import View
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorView
+from shared.contracts.messages import (
+    ChangedView,
+    DeleteMessage,
+    EditMessage,
+    MarkDelivered,
+    MarkRead,
+    MessageCommand,
+    MessageType,
+    ReactToMessage,
+    SendMessage,
+    SentView,
+    TimelineEvent,
+    UnreactToMessage,
+)
+from shared.ids import message_id
+from tests.unit.messages_world import DIRECT, FOREIGN, MAX_LENGTH, ROOM, START, World
+
+ROOMS = (ROOM, DIRECT, FOREIGN, "gone")
+USERS = ("olga", "mia", "max", "rita", "eve")
+KEYS = ("c-1", "c-2")
+
+room_ids = st.sampled_from(ROOMS)
+contents = st.sampled_from(("hi", "there", "x" * (MAX_LENGTH + 1)))
+metadata = st.sampled_from((None, {}, {"a": 1}))
+# Messages that somebody may have written: most commands find one, some do not.
+message_ids = st.builds(
+    message_id, st.sampled_from((ROOM, DIRECT)), st.sampled_from(("mia", "max")), st.sampled_from(KEYS)
+)
+emojis = st.sampled_from(("👍", "🎉"))
+seqs = st.integers(0, 8)
+
+commands: st.SearchStrategy[MessageCommand] = st.one_of(
+    st.builds(
+        SendMessage,
+        room_id=room_ids,
+        content=contents,
+        metadata=metadata,
+        type=st.sampled_from(MessageType),
+        client_id=st.sampled_from((*KEYS, None)),
+    ),
+    st.builds(EditMessage, message_id=message_ids, content=contents, metadata=metadata),
+    st.builds(DeleteMessage, message_id=message_ids),
+    st.builds(ReactToMessage, message_id=message_ids, emoji=emojis),
+    st.builds(UnreactToMessage, message_id=message_ids, emoji=emojis),
+    st.builds(MarkRead, room_id=room_ids, seq=seqs),
+    st.builds(MarkDelivered, room_id=room_ids, seq=seqs),
+)
+actors = st.builds(Actor, id=st.sampled_from(USERS), roles=st.sampled_from(((), (), ("admin",), ("service",))))
+wishes = st.lists(st.tuples(actors, commands), max_size=25)
+
+
+def requests_of(wanted: list[tuple[Actor, MessageCommand]]) -> list[Request]:
+    """Requests with ids."""
+    return [Request(f"r{number}", actor, command) for number, (actor, command) in enumerate(wanted)]
+
+
+def comparable(decided: list[Plan]) -> tuple[dict[str, View | ErrorView], list[Announcement]]:
+    """What callers and readers see of plans, in order."""
+    answers = {
+        key: answer.view() if isinstance(answer, ChatError) else answer
+        for plan in decided
+        for key, answer in plan.answers.items()
+    }
+    return answers, [item for plan in decided for item in plan.announcements]
+
+
+def carried_out(requests: list[Request], cuts: list[int]) -> tuple[World, list[Plan]]:
+    """The world and the plans after requests in batches that end at `cuts`."""
+    world, plans = World(), []
+    ends = [0, *sorted({min(cut, len(requests)) for cut in cuts}), len(requests)]
+    for start, end in pairwise(ends):
+        decided = world.plan(requests[start:end], START)
+        world.apply(decided)
+        plans.append(decided)
+    return world, plans
+
+
+@settings(max_examples=80, deadline=None)
+@given(wishes, st.lists(st.integers(0, 25), max_size=6))
+def test_batches_make_no_difference(wanted: list[tuple[Actor, MessageCommand]], cuts: list[int]) -> None:
+    """One batch or several: the same answers, announcements, messages, positions and marks."""
+    requests = requests_of(wanted)
+    whole, split = carried_out(requests, []), carried_out(requests, cuts)
+    assert whole[0] == split[0]
+    assert comparable(whole[1]) == comparable(split[1])
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes, st.lists(st.integers(0, 25), max_size=3))
+def test_positions_are_dense(wanted: list[tuple[Actor, MessageCommand]], cuts: list[int]) -> None:
+    """Per room, messages are 1, 2, 3, … and so are changes, in the order in which they are written."""
+    world, plans = carried_out(requests_of(wanted), cuts)
+    for room_id in ROOMS:
+        revs = [view.rev for plan in plans for write in plan.writes if (view := write.message.view).room_id == room_id]
+        seqs_ = sorted(message.view.seq for message in world.messages.values() if message.view.room_id == room_id)
+        assert revs == list(range(1, len(revs) + 1))
+        assert seqs_ == list(range(1, len(seqs_) + 1))
+        if revs:
+            assert (world.timelines[room_id].seq, world.timelines[room_id].rev) == (len(seqs_), len(revs))
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes)
+def test_every_write_is_announced_and_every_announcement_is_whole(wanted: list[tuple[Actor, MessageCommand]]) -> None:
+    """Each meets its contract on the wire; its position is that of the message it shows."""
+    _, (decided,) = carried_out(requests_of(wanted), [])
+    shown = []
+    for item in decided.announcements:
+        assert type(item.event).model_validate_json(to_json(item.event)) == item.event
+        if isinstance(item.event, TimelineEvent):
+            view = item.event.message
+            assert (item.room_id, item.seq, item.rev) == (view.room_id, view.seq, view.rev)
+            shown.append(view)
+        else:
+            assert (item.seq, item.rev) == (None, None)
+    assert all(write.message.view in shown for write in decided.writes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes)
+def test_what_is_acked_as_done_is_written_and_nothing_else(wanted: list[tuple[Actor, MessageCommand]]) -> None:
+    """As many writes as acks of something new; every request has exactly one answer."""
+    requests = requests_of(wanted)
+    _, (decided,) = carried_out(requests, [])
+    assert list(decided.answers) == [request.id for request in requests]
+    done = [
+        answer
+        for answer in decided.answers.values()
+        if (isinstance(answer, SentView) and not answer.duplicate)
+        or (isinstance(answer, ChangedView) and answer.changed)
+    ]
+    assert [answer.rev for answer in done] == [write.message.view.rev for write in decided.writes]
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes)
+def test_a_batch_that_comes_again_sends_nothing_new(wanted: list[tuple[Actor, MessageCommand]]) -> None:
+    """After a crash between write and ack every send gets the ack it would have got, and no message is added."""
+    requests = requests_of(wanted)
+    world, (first,) = carried_out(requests, [])
+    again = world.plan(requests, START)
+    assert all(write.previous is not None for write in again.writes)
+    for key, answer in first.answers.items():
+        if isinstance(answer, SentView):
+            assert again.answers[key] == answer.model_copy(update={"duplicate": True})
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes, st.lists(st.integers(0, 25), max_size=6))
+def test_marks_only_grow_and_stay_within_the_room(wanted: list[tuple[Actor, MessageCommand]], cuts: list[int]) -> None:
+    """Whatever is asked: what is read was delivered, and nothing beyond the last message was."""
+    world, before = World(), dict[tuple[str, str], tuple[int, int]]()
+    requests = requests_of(wanted)
+    for start, end in pairwise([0, *sorted(set(cuts)), len(requests)]):
+        world.apply(world.plan(requests[start : max(start, end)], START))
+        for key, marks in world.marks.items():
+            timeline = world.timelines.get(key[0])
+            last = 0 if timeline is None else timeline.seq
+            assert before.get(key, (0, 0)) <= (marks.read, marks.delivered)
+            assert marks.read <= marks.delivered <= last
+            before[key] = (marks.read, marks.delivered)

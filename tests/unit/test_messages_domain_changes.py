@@ -1,0 +1,208 @@
+"""Every rule of a timeline, one behaviour at a time: edits, deletions, reactions and marks."""
+
+import pytest
+
+from services.messages.domain import Marks
+from shared.contracts.errors import ErrorCode
+from shared.contracts.messages import (
+    MAX_REACTION_KINDS,
+    DeleteMessage,
+    EditMessage,
+    MarkDelivered,
+    MarkRead,
+    MessageDeleted,
+    MessageReacted,
+    MessageUpdated,
+    ReactToMessage,
+    ReceiptUpdated,
+    ReceiptView,
+    SendMessage,
+    UnreactToMessage,
+)
+from tests.unit.messages_world import MAX_LENGTH, ROOM, World, only, refused
+
+
+@pytest.fixture
+def world() -> World:
+    """Rooms with nothing in them."""
+    return World()
+
+
+@pytest.fixture
+def message(world: World) -> str:
+    """The id of a message by mia with metadata."""
+    world.do("mia", SendMessage(room_id=ROOM, content="hi", metadata={"a": 1}, client_id="c-1"))
+    return next(iter(world.messages))
+
+
+class TestEdit:
+    def test_it_replaces_the_content_and_says_when(self, world: World, message: str) -> None:
+        """The message keeps its place and takes the room's next rev."""
+        decided = world.do("mia", EditMessage(message_id=message, content="better"))
+        view = world.view(message)
+        assert (view.content, view.seq, view.rev, view.metadata) == ("better", 1, 2, {"a": 1})
+        assert view.edited_at is not None
+        assert [item.event for item in decided.announcements] == [MessageUpdated(message=view)]
+
+    def test_metadata_is_replaced_where_given(self, world: World, message: str) -> None:
+        """`{}` empties it; left out, it stays."""
+        world.change("mia", EditMessage(message_id=message, content="hi", metadata={"b": 2}))
+        assert world.view(message).metadata == {"b": 2}
+        world.change("mia", EditMessage(message_id=message, content="hi", metadata={}))
+        assert world.view(message).metadata == {}
+
+    def test_an_edit_that_changes_nothing_is_only_announced_again(self, world: World, message: str) -> None:
+        """A repeated command has no effect, and says at which rev the first one took it."""
+        first = world.change("mia", EditMessage(message_id=message, content="better"))
+        decided = world.do("mia", EditMessage(message_id=message, content="better"))
+        again = only(decided, type(first))
+        assert (again.rev, again.changed, first.changed) == (first.rev, False, True)
+        assert decided.writes == []
+        assert [item.rev for item in decided.announcements] == [2]
+
+    def test_too_long(self, world: World, message: str) -> None:
+        """The limit holds for edits too."""
+        command = EditMessage(message_id=message, content="x" * (MAX_LENGTH + 1))
+        refused(world.do("mia", command), ErrorCode.TOO_LARGE)
+
+    def test_a_deleted_message_stays_deleted(self, world: World, message: str) -> None:
+        """Nothing brings its content back."""
+        world.change("mia", DeleteMessage(message_id=message))
+        refused(world.do("mia", EditMessage(message_id=message, content="x")), ErrorCode.CONFLICT)
+
+    @pytest.mark.parametrize("who", ["olga", "adam", "max", "rita", "eve"])
+    def test_nobody_puts_words_into_anothers_mouth(self, world: World, message: str, who: str) -> None:
+        """Not even a room's owner."""
+        refused(world.do(who, EditMessage(message_id=message, content="x")), ErrorCode.FORBIDDEN)
+
+
+class TestDelete:
+    def test_it_takes_everything_but_the_place(self, world: World, message: str) -> None:
+        """Content, metadata and reactions go; seq, sender and times stay."""
+        world.change("max", ReactToMessage(message_id=message, emoji="👍"))
+        decided = world.do("mia", DeleteMessage(message_id=message))
+        view = world.view(message)
+        assert (view.content, view.metadata, list(view.reactions)) == ("", None, [])
+        assert (view.seq, view.rev, view.sender.id) == (1, 3, "mia")
+        assert view.deleted_at is not None
+        assert [item.event for item in decided.announcements] == [MessageDeleted(message=view)]
+
+    def test_again_it_changes_nothing(self, world: World, message: str) -> None:
+        """A second deletion is acked with the first one's rev and announced again."""
+        world.change("mia", DeleteMessage(message_id=message))
+        decided = world.do("mia", DeleteMessage(message_id=message))
+        assert decided.writes == []
+        assert [(type(item.event), item.rev) for item in decided.announcements] == [(MessageDeleted, 2)]
+
+    @pytest.mark.parametrize(("who", "may"), [("olga", True), ("adam", True), ("max", False), ("rita", False)])
+    def test_moderators_delete_what_others_wrote(self, world: World, message: str, who: str, may: bool) -> None:
+        """Owner and admins do, members do not."""
+        decided = world.do(who, DeleteMessage(message_id=message))
+        if may:
+            assert world.view(message).deleted_at is not None
+        else:
+            refused(decided, ErrorCode.FORBIDDEN)
+
+
+class TestReactions:
+    def chosen(self, world: World, message: str) -> dict[str, list[str]]:
+        """Who chose what."""
+        return {reaction.emoji: list(reaction.users) for reaction in world.view(message).reactions}
+
+    def test_each_user_counts_once_per_emoji(self, world: World, message: str) -> None:
+        """In the order in which they came."""
+        for who, emoji in (("max", "👍"), ("mia", "👍"), ("max", "🎉"), ("max", "👍")):
+            world.change(who, ReactToMessage(message_id=message, emoji=emoji))
+        assert self.chosen(world, message) == {"👍": ["max", "mia"], "🎉": ["max"]}
+        assert world.timelines[ROOM].rev == 4
+
+    def test_taking_one_back(self, world: World, message: str) -> None:
+        """The last one takes the emoji with it."""
+        for who in ("max", "mia"):
+            world.change(who, ReactToMessage(message_id=message, emoji="👍"))
+        world.change("max", UnreactToMessage(message_id=message, emoji="👍"))
+        assert self.chosen(world, message) == {"👍": ["mia"]}
+        decided = world.do("mia", UnreactToMessage(message_id=message, emoji="👍"))
+        assert self.chosen(world, message) == {}
+        assert [type(item.event) for item in decided.announcements] == [MessageReacted]
+
+    def test_what_is_so_already_changes_nothing(self, world: World, message: str) -> None:
+        """Reacting twice, or taking back what was never given, writes nothing."""
+        world.change("max", ReactToMessage(message_id=message, emoji="👍"))
+        for command in (
+            ReactToMessage(message_id=message, emoji="👍"),
+            UnreactToMessage(message_id=message, emoji="🎉"),
+        ):
+            decided = world.do("max", command)
+            assert decided.writes == []
+            assert [item.rev for item in decided.announcements] == [2]
+
+    def test_kinds_are_limited(self, world: World, message: str) -> None:
+        """A message takes so many different ones; more of the same kind are welcome."""
+        for number in range(MAX_REACTION_KINDS):
+            world.change("max", ReactToMessage(message_id=message, emoji=f":{number}:"))
+        refused(world.do("max", ReactToMessage(message_id=message, emoji=":more:")), ErrorCode.CONFLICT)
+        world.change("mia", ReactToMessage(message_id=message, emoji=":0:"))
+
+    def test_a_deleted_message_takes_none(self, world: World, message: str) -> None:
+        """Taking one's own back is still fine: it went with the rest."""
+        world.change("max", ReactToMessage(message_id=message, emoji="👍"))
+        world.change("mia", DeleteMessage(message_id=message))
+        refused(world.do("max", ReactToMessage(message_id=message, emoji="🎉")), ErrorCode.CONFLICT)
+        assert not world.change("max", UnreactToMessage(message_id=message, emoji="👍")).changed
+
+
+class TestMarks:
+    @pytest.fixture(autouse=True)
+    def _messages(self, world: World) -> None:
+        for _ in range(5):
+            world.send("mia")
+
+    def receipt(self, world: World, command: MarkRead | MarkDelivered, who: str = "max") -> tuple[int, int]:
+        """Read and delivered after a command."""
+        view = only(world.do(who, command), ReceiptView)
+        assert view.user_id == who
+        return view.read_seq, view.delivered_seq
+
+    def test_what_is_read_was_delivered(self, world: World) -> None:
+        """Reading moves both marks, delivery one."""
+        assert self.receipt(world, MarkDelivered(room_id=ROOM, seq=2)) == (0, 2)
+        assert self.receipt(world, MarkRead(room_id=ROOM, seq=3)) == (3, 3)
+        assert self.receipt(world, MarkDelivered(room_id=ROOM, seq=5)) == (3, 5)
+
+    def test_marks_never_go_back(self, world: World) -> None:
+        """A late or repeated mark changes and announces nothing."""
+        self.receipt(world, MarkRead(room_id=ROOM, seq=4))
+        decided = world.do("max", MarkRead(room_id=ROOM, seq=2))
+        assert only(decided, ReceiptView).read_seq == 4
+        assert (decided.marks, decided.announcements) == ({}, [])
+
+    def test_marks_never_go_beyond_the_last_message(self, world: World) -> None:
+        """A mark ahead of the room would hide what is yet to come."""
+        assert self.receipt(world, MarkRead(room_id=ROOM, seq=2**53)) == (5, 5)
+
+    def test_a_message_of_the_same_batch_can_be_read(self, world: World) -> None:
+        """The last message is the last one so far, batch included."""
+        world.batch(
+            world.request("mia", SendMessage(room_id=ROOM, content="hi")),
+            world.request("max", MarkRead(room_id=ROOM, seq=6)),
+        )
+        assert world.marks[ROOM, "max"] == Marks(6, 6)
+
+    def test_marks_of_one_batch_build_on_each_other(self, world: World) -> None:
+        """Only the last state is stored, every step announced."""
+        decided = world.batch(*(world.request("max", MarkRead(room_id=ROOM, seq=seq)) for seq in (1, 3, 2)))
+        assert decided.marks == {(ROOM, "max"): Marks(3, 3)}
+        assert len(decided.announcements) == 2
+
+    def test_marks_are_announced_without_a_position(self, world: World) -> None:
+        """They are no change of the timeline: no rev is spent on them."""
+        before = world.timelines[ROOM]
+        decided = world.do("rita", MarkRead(room_id=ROOM, seq=1))
+        (item,) = decided.announcements
+        assert item.event == ReceiptUpdated(room_id=ROOM, receipt=only(decided, ReceiptView))
+        assert (item.seq, item.rev, world.timelines[ROOM]) == (None, None, before)
+
+    def test_only_members_have_marks(self, world: World) -> None:
+        """Whoever reads along by a global role leaves no trace."""
+        refused(world.do("eve", MarkRead(room_id=ROOM, seq=1)), ErrorCode.FORBIDDEN)
