@@ -11,19 +11,19 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
 from aiohttp import ClientSession
+from typing_extensions import override
 
+from shared.client.commands import Commands
 from shared.client.connection import JSON, Connection
 from shared.client.inbox import Inbox
 from shared.client.resume import Resumption
 from shared.client.timeline import DISCONNECTED, READY, Event, Position, Timeline
 from shared.contracts import messages, rooms
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import ChangedView, HistoryView, ReceiptView, SentView, SyncView
-from shared.contracts.rooms import RoomView
 from shared.service import Tasks
 
 FIRST_PAUSE = 0.2
@@ -41,7 +41,7 @@ class _TooSlow(Exception):  # noqa: N818 - a state of the application
     """The application reads more slowly than events come."""
 
 
-class Client:
+class Client(Commands):
     """A user's connection to Parley, for as long as the client is open.
 
     Iterating over it gives every event in order. Who reads slowly gets no answer later for it, and fills no memory:
@@ -137,6 +137,7 @@ class Client:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    @override
     async def request(self, type: str, data: JSON) -> JSON:
         """Send a frame once, when connected; the data of its ack.
 
@@ -150,6 +151,7 @@ class Client:
         except TimeoutError as error:
             raise ChatError(ErrorCode.TIMEOUT, f"{type} was not answered within {self._timeout:g} s.") from error
 
+    @override
     async def call(self, type: str, data: JSON, *, patience: float | None = None) -> JSON:
         """As `request`, and again with the same `client_id` while that can help, for `patience` seconds."""
         if type in IDEMPOTENT:
@@ -167,43 +169,6 @@ class Client:
             await asyncio.sleep(_jittered(wait))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def send(self, room_id: str, content: str, *, client_id: str | None = None, **more: Any) -> SentView:
-        """Write a message; returns when it is durable. The same `client_id` again gives the same answer."""
-        body = {"room_id": room_id, "content": content, "client_id": client_id or uuid4().hex, **more}
-        return SentView.model_validate(await self.call("message.send", body))
-
-    async def edit(self, message_id: str, content: str) -> ChangedView:
-        """Replace a message's content."""
-        return await self._change("message.edit", message_id, content=content)
-
-    async def delete(self, message_id: str) -> ChangedView:
-        """Delete a message."""
-        return await self._change("message.delete", message_id)
-
-    async def react(self, message_id: str, emoji: str) -> ChangedView:
-        """Add one's reaction."""
-        return await self._change("message.react", message_id, emoji=emoji)
-
-    async def unreact(self, message_id: str, emoji: str) -> ChangedView:
-        """Take one's reaction back."""
-        return await self._change("message.unreact", message_id, emoji=emoji)
-
-    async def mark_read(self, room_id: str, seq: int) -> ReceiptView:
-        """Mark everything up to `seq` as read."""
-        return ReceiptView.model_validate(await self.call("read.mark", {"room_id": room_id, "seq": seq}))
-
-    async def history(self, room_id: str, **page: int) -> HistoryView:
-        """A page of messages: `limit`, and one of `before`, `after` and `around`, or none for the latest."""
-        return HistoryView.model_validate(await self.call("history.get", {"room_id": room_id, **page}))
-
-    async def sync(self, cursors: Mapping[str, str | None], **limit: int) -> SyncView:
-        """One page of what has changed since the cursors."""
-        return SyncView.model_validate(await self.call("sync", {"cursors": dict(cursors), **limit}))
-
-    async def create_room(self, **room: Any) -> RoomView:
-        """Make a room: `type`, `name`, `members`, `metadata`, `client_id`."""
-        return RoomView.model_validate((await self.call("room.create", room))["room"])
-
     async def subscribe(self, room_id: str) -> None:
         """Follow a room that is not followed by itself, through every reconnection."""
         self._followed.add(room_id)
@@ -216,13 +181,6 @@ class Client:
             self._behind(timeline)  # had it been followed already, it goes on; else it is gone
             raise
         self._meet({**state, "id": room_id})
-
-    async def typing(self, room_id: str, *, started: bool = True) -> None:
-        """Show that one is typing, or not any more."""
-        await self.request("typing.start" if started else "typing.stop", {"room_id": room_id})
-
-    async def _change(self, type: str, message_id: str, **more: Any) -> ChangedView:
-        return ChangedView.model_validate(await self.call(type, {"message_id": message_id, **more}))
 
     async def _connected(self) -> Connection:
         while (connection := self._connection) is None:
@@ -255,7 +213,8 @@ class Client:
                 await self._live(connection)
             await asyncio.sleep(_jittered(pause))
             pause = min(pause * 2, LONGEST_PAUSE)
-            await self._inbox.wait_for_room()
+            if self._inbox.overfull:
+                await self._inbox.wait_for_room()
 
     async def _open(self, session: ClientSession) -> Connection:
         token = self._token if isinstance(self._token, str) else self._token()
