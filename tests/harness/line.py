@@ -11,7 +11,7 @@ from shared.service import Tasks
 class Line:
     """Forwards TCP connections to a gateway.
 
-    `swallowing`: what the gateway sends does not arrive any more.
+    `swallowing`: what the gateway sends does not arrive any more. `broken`: new connections are cut at once.
     """
 
     def __init__(self, url: str) -> None:
@@ -20,7 +20,7 @@ class Line:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks = Tasks()
         self.url = ""
-        self.swallowing = False
+        self.swallowing = self.broken = False
         self.swallowed = asyncio.Event()
 
     @asynccontextmanager
@@ -42,6 +42,9 @@ class Line:
         self._open.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.broken:
+            writer.transport.abort()
+            return
         there_reader, there = await asyncio.open_connection(self._host, self._port)
         self._open |= {writer, there}
         self._tasks.spawn(self._forward(reader, there, swallows=False), "to the gateway")
