@@ -4,7 +4,7 @@ Reads nothing and knows no protocol. A reader too slow for the limit is closed; 
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -26,6 +26,13 @@ MAX_UNGREETED = 5000
 _slow = metrics.counter("slow_consumers", "Connections closed because their reader was too slow")
 
 
+class Standing(NamedTuple):
+    """How a connection's user stands in a room it follows: the room's type, and their role if a member."""
+
+    kind: str
+    role: str | None
+
+
 class Connection:
     """A client's socket.
 
@@ -35,7 +42,7 @@ class Connection:
 
     __slots__ = (
         "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
-        "out", "seen_at", "transport",
+        "out", "seen_at", "standing", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +52,7 @@ class Connection:
         self.transport = transport
         self.out: list[bytes] = []
         self.feeds: dict[str, Feed] = {}
+        self.standing: dict[str, Standing] = {}
         self.follows_rooms = True
         self.greeted = False
         self.in_flight = 0

@@ -104,6 +104,7 @@ class Hub:
 
     def unsubscribe(self, connection: Connection, room_id: str) -> None:
         """End a subscription, and the feed with its last one."""
+        connection.standing.pop(room_id, None)
         feed = connection.feeds.pop(room_id, None)
         if feed is None:
             return

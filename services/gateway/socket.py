@@ -18,7 +18,7 @@ from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge, client_address, protocols_of, token_of
 from services.gateway.frames import PONG, frame
 from services.gateway.hub import Hub
-from services.gateway.subscriptions import Subscriptions, summary
+from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from shared.auth import Identity
 from shared.bus.codec import JSON
@@ -99,13 +99,12 @@ class NativeSocket:
         await self._read(socket, connection)
 
     async def _welcome(self, connection: Connection) -> None:
-        rooms = await self._subscriptions.rooms_of(connection) if connection.follows_rooms else []
-        states, late = await self._subscriptions.join(connection, [room["id"] for room in rooms])
+        rooms, late = await self._subscriptions.welcome(connection)
         actor = connection.identity.actor
         data = {
             "connection_id": connection.id,
             "user": actor.model_dump(mode="json", exclude_none=True),
-            "rooms": [summary(room, states[room["id"]]) for room in rooms if room["id"] in states],
+            "rooms": rooms,
             "limits": {
                 "max_message_length": self._settings.max_message_length,
                 "max_frame_bytes": self._settings.max_frame_bytes,

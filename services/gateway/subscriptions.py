@@ -1,12 +1,15 @@
 """Which connection follows which room: at the start, as memberships change, and after room events were missed.
 
-The order is always: join the feeds first, then ask where the rooms stand. So nothing happens in between unseen.
+The order is always: join the feeds first, then ask where the rooms stand. So nothing happens in between unseen. And
+whoever is told to have left a room while it is looked up does not join it on the strength of an older answer.
 """
 
 import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from services.gateway import native
-from services.gateway.connection import Connection
+from services.gateway.connection import Connection, Standing
 from services.gateway.fanout import Fanout
 from services.gateway.hub import Hub
 from shared.bus.codec import JSON, readable_events
@@ -20,6 +23,7 @@ from shared.contracts.rooms import (
     ListRooms,
     MemberAdded,
     MemberRemoved,
+    MemberUpdated,
     RoomCreated,
     RoomDeleted,
 )
@@ -50,10 +54,29 @@ class Subscriptions:
         self._tasks = tasks
         self._max_rooms = max_rooms
         self._gate = asyncio.Semaphore(MAX_AT_ONCE)
+        self._watching: dict[Connection, dict[int, set[str]]] = {}
 
     # ── joining ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def rooms_of(self, connection: Connection) -> list[JSON]:
+    async def welcome(self, connection: Connection) -> tuple[list[JSON], list[bytes]]:
+        """Subscribe a new connection to its user's rooms, if it wants that.
+
+        Returns:
+            The rooms as `ready` shows them, each with where its timeline stands, and the frames that have to follow.
+
+        Raises:
+            ChatError: where they cannot be looked up.
+        """
+        if not connection.follows_rooms:
+            return [], []
+        with self._watch(connection) as left:
+            rooms = [room for room in await self._rooms_of(connection) if room["id"] not in left]
+            for room in rooms:
+                _learn(connection, room)
+            states, late = await self.join(connection, [room["id"] for room in rooms])
+        return [_summary(room, states[room["id"]]) for room in rooms if room["id"] in states], late
+
+    async def _rooms_of(self, connection: Connection) -> list[JSON]:
         """The rooms the connection's user is in, up to the limit. Raises ChatError."""
         rooms: list[JSON] = []
         after: str | None = None
@@ -73,6 +96,11 @@ class Subscriptions:
         """
         for room_id in room_ids:
             self._hub.join(connection, room_id)
+        return await self._complete(connection, room_ids)
+
+    async def _complete(
+        self, connection: Connection, room_ids: list[str]
+    ) -> tuple[dict[str, RoomStateView], list[bytes]]:
         states: dict[str, RoomStateView] = {}
         late: list[bytes] = []
         missing = room_ids
@@ -87,10 +115,11 @@ class Subscriptions:
         return states, late
 
     def _start(self, connection: Connection, room_id: str, states: dict[str, RoomStateView], late: list[bytes]) -> bool:
-        """Complete a subscription, or end it where there is no such room; False where it takes a newer state."""
+        """Complete a subscription, or end it where the user is out of the room; False where it takes a newer state."""
         state, feed = states.get(room_id), connection.feeds.get(room_id)
         if state is None or feed is None:
             self._hub.unsubscribe(connection, room_id)
+            states.pop(room_id, None)
             return True
         frames = feed.start(connection, state.epoch, state.seq, state.rev)
         if feed.behind:
@@ -105,13 +134,35 @@ class Subscriptions:
         """Subscribe to one room on the client's wish; its state. Raises ChatError where it may not be read."""
         if room_id not in connection.feeds and len(connection.feeds) >= self._max_rooms:
             raise ChatError(ErrorCode.CONFLICT, f"This connection follows {self._max_rooms} rooms, which is the limit.")
-        await self._ask(connection, GetRoom(room_id=room_id))
-        states, late = await self.join(connection, [room_id])
+        states, late = await self._join_as_allowed(connection, room_id)
         for data in late:
             self._hub.post(connection, data)
         if room_id not in states:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
         return states[room_id].model_dump(mode="json", exclude_none=True)
+
+    async def _join_as_allowed(
+        self, connection: Connection, room_id: str
+    ) -> tuple[dict[str, RoomStateView], list[bytes]]:
+        with self._watch(connection) as left:
+            room = await self._ask(connection, GetRoom(room_id=room_id))
+            if room_id in left:
+                return {}, []
+            _learn(connection, room)
+            return await self.join(connection, [room_id])
+
+    @contextmanager
+    def _watch(self, connection: Connection) -> Iterator[set[str]]:
+        """The rooms a connection's user is told to have left from now on."""
+        left: set[str] = set()
+        watching = self._watching.setdefault(connection, {})
+        watching[id(left)] = left
+        try:
+            yield left
+        finally:
+            del watching[id(left)]
+            if not watching:
+                del self._watching[connection]
 
     async def _states(self, connection: Connection, room_ids: list[str]) -> dict[str, RoomStateView]:
         states: dict[str, RoomStateView] = {}
@@ -149,9 +200,13 @@ class Subscriptions:
         reached = self._readers(room_id)
         if kind == RoomCreated.TYPE:
             for member in data.get("members", ()):
-                reached |= self._enter(tenant, member["user_id"], room_id)
+                reached |= self._enter(tenant, member, data["room"])
         elif kind == MemberAdded.TYPE:
-            reached |= self._enter(tenant, data["member"]["user_id"], room_id)
+            reached |= self._enter(tenant, data["member"], data["room"])
+        elif kind == MemberUpdated.TYPE:
+            for connection in self._hub.connections_of(tenant, data["member"]["user_id"]):
+                if (standing := connection.standing.get(room_id)) is not None:
+                    connection.standing[room_id] = standing._replace(role=data["member"]["role"])
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
             reached |= self._leave(removed, room_id)
@@ -165,19 +220,26 @@ class Subscriptions:
         feed = self._hub.feeds.get(room_id)
         return dict.fromkeys(feed.connections) if feed is not None else {}
 
-    def _enter(self, tenant: str, user_id: str, room_id: str) -> dict[Connection, None]:
+    def _enter(self, tenant: str, member: JSON, room: JSON) -> dict[Connection, None]:
         connections = [
-            connection for connection in self._hub.connections_of(tenant, user_id) if connection.follows_rooms
+            connection for connection in self._hub.connections_of(tenant, member["user_id"]) if connection.follows_rooms
         ]
         for connection in connections:
-            if room_id not in connection.feeds and len(connection.feeds) < self._max_rooms:
-                self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
+            self._begin(connection, {**room, "role": member["role"]})
         return dict.fromkeys(connections)
+
+    def _begin(self, connection: Connection, room: JSON) -> None:
+        """Join a room at once, so that a removal told next finds the subscription; the rest takes its time."""
+        room_id = room["id"]
+        _learn(connection, room)
+        if room_id not in connection.feeds and len(connection.feeds) < self._max_rooms:
+            self._hub.join(connection, room_id)
+            self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
 
     async def _enter_later(self, connection: Connection, room_id: str) -> None:
         async with self._gate:
             try:
-                states, late = await self.join(connection, [room_id])
+                states, late = await self._complete(connection, [room_id])
             except ChatError as error:
                 self._give_up(connection, error)
                 return
@@ -191,16 +253,16 @@ class Subscriptions:
 
     async def _return(self, connection: Connection, room_id: str) -> None:
         """Let a member back in whose removal was told late, after they had been added again."""
-        try:
-            await self._ask(connection, GetRoom(room_id=room_id))
-        except ChatError:
-            return
-        if connection.follows_rooms:
-            await self._enter_later(connection, room_id)
+        with self._watch(connection) as left, suppress(ChatError):
+            room = await self._ask(connection, GetRoom(room_id=room_id))
+            if room.get("role") is not None and room_id not in left and connection.follows_rooms:
+                self._begin(connection, room)
 
     def _leave(self, connections: list[Connection], room_id: str) -> dict[Connection, None]:
         for connection in connections:
             self._hub.unsubscribe(connection, room_id)
+            for left in self._watching.get(connection, {}).values():
+                left.add(room_id)
         return dict.fromkeys(connections)
 
     # ── after room events were missed ────────────────────────────────────────────────────────────────────────────
@@ -214,20 +276,20 @@ class Subscriptions:
         """Let a connection follow what its user may follow now, and nothing else."""
         async with self._gate:
             try:
-                rooms = {room["id"] for room in await self.rooms_of(connection)}
-                await self._check_others(connection, rooms)
-                missing = rooms - connection.feeds.keys()
-                if connection.follows_rooms and missing:
-                    for room_id in missing:
-                        self._enter(*connection.user, room_id)
+                with self._watch(connection) as left:
+                    rooms = {room["id"]: room for room in await self._rooms_of(connection)}
+                    await self._check_others(connection, rooms)
+                    if connection.follows_rooms:
+                        for room in (room for room_id, room in rooms.items() if room_id not in left):
+                            self._begin(connection, room)
             except ChatError as error:
                 self._give_up(connection, error)
 
-    async def _check_others(self, connection: Connection, member_of: set[str]) -> None:
-        for room_id in connection.feeds.keys() - member_of:
+    async def _check_others(self, connection: Connection, member_of: Mapping[str, JSON]) -> None:
+        for room_id in connection.feeds.keys() - member_of.keys():
             # Followed without a membership in the list: still allowed for some (moderators), else over.
             try:
-                await self._ask(connection, GetRoom(room_id=room_id))
+                _learn(connection, await self._ask(connection, GetRoom(room_id=room_id)))
             except ChatError as error:
                 if error.row.retryable:
                     raise
@@ -238,6 +300,10 @@ class Subscriptions:
         connection.close(CloseCode.RESTART, "subscriptions cannot be looked up; reconnect", self._hub.now())
 
 
-def summary(room: JSON, state: RoomStateView) -> JSON:
+def _learn(connection: Connection, room: JSON) -> None:
+    connection.standing[room["id"]] = Standing(room["type"], room.get("role"))
+
+
+def _summary(room: JSON, state: RoomStateView) -> JSON:
     """A room as `ready` shows it: the room and where its timeline stands."""
     return {**room, **state.model_dump(mode="json", exclude={"room_id"}, exclude_none=True)}
