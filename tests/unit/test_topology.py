@@ -1,0 +1,118 @@
+"""The broker's table holds together: what is sent has a queue, what is kept is safe, what grows is bounded."""
+
+import re
+
+import pytest
+
+from shared.bus.topology import (
+    COMMANDS,
+    DEAD,
+    EVENTS,
+    EXCHANGES,
+    QUERIES,
+    Queue,
+    command_key,
+    durable_queues,
+    event_key,
+    events_queue,
+    replies_queue,
+)
+from shared.contracts import media, messages, presence, rooms
+from shared.contracts.base import Command, Event, Query
+
+ALL_COMMANDS: list[type[Command]] = [*messages.COMMANDS.values(), *rooms.COMMANDS.values(), *media.COMMANDS.values()]
+ALL_QUERIES: list[type[Query]] = [*messages.QUERIES.values(), *rooms.QUERIES.values(), *media.QUERIES.values()]
+ALL_EVENTS: list[type[Event]] = [*messages.EVENTS.values(), *rooms.EVENTS.values(), *presence.EVENTS.values()]
+ROOM, MESSAGE = "room", "9bc145fe6200eebd7af15979"
+
+
+def bound(exchange: str, key: str, queues: tuple[Queue, ...]) -> list[str]:
+    """The queues that a key of an exchange fills (`*` one word, `#` any number)."""
+    return [
+        queue.name
+        for queue in queues
+        for binding in queue.bindings
+        if binding.exchange == exchange
+        and re.fullmatch(re.escape(binding.key).replace(r"\*", r"[^.]+").replace(r"\#", ".*"), key)
+    ]
+
+
+@pytest.mark.parametrize("shards", [1, 4, 256])
+def test_names_are_unique_and_bindings_name_exchanges(shards: int) -> None:
+    """A typo here would lose messages in silence."""
+    queues = (*durable_queues(shards), events_queue("gateway-0", "message.#"), replies_queue("gateway-0"))
+    names = [queue.name for queue in queues]
+    assert len(set(names)) == len(names)
+    declared = {exchange.name for exchange in EXCHANGES}
+    assert {binding.exchange for queue in queues for binding in queue.bindings} <= declared
+    assert {queue.arguments.get("x-dead-letter-exchange", DEAD) for queue in queues} <= declared
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=lambda command: command.TYPE)
+def test_every_command_has_exactly_one_queue(command: type[Command]) -> None:
+    """Its owner's; for a message command its shard's, however many shards there are."""
+    for shards in (1, 4, 7):
+        fields = command.model_fields
+        key = command_key(
+            command.OWNER, ROOM if "room_id" in fields else None, MESSAGE if "message_id" in fields else None, shards
+        )
+        (name,) = bound(COMMANDS, key, durable_queues(shards))
+        assert name.startswith(f"commands.{command.OWNER}")
+
+
+@pytest.mark.parametrize("query", ALL_QUERIES, ids=lambda query: query.TYPE)
+def test_every_query_has_exactly_one_queue(query: type[Query]) -> None:
+    """Its owner's, shared by all that answer."""
+    assert bound(QUERIES, str(query.OWNER), durable_queues(4)) == [f"queries.{query.OWNER}"]
+
+
+@pytest.mark.parametrize("event", ALL_EVENTS, ids=lambda event: event.TYPE)
+def test_every_event_reaches_who_listens_for_it(event: type[Event]) -> None:
+    """Gateways listen by topic, whatever the shard."""
+    listeners = (events_queue("some", f"{event.TOPIC}.#"), events_queue("other", "nothing.#"))
+    assert bound(EVENTS, event_key(event.TOPIC, ROOM, 4), listeners) == ["events.some"]
+
+
+def test_a_room_and_its_messages_have_one_writer() -> None:
+    """A command by room and one by message id go to the same shard."""
+    for shards in (1, 4, 16, 256):
+        assert command_key("messages", ROOM, None, shards) == command_key("messages", None, MESSAGE, shards)
+
+
+def test_a_message_command_about_nothing_is_a_mistake() -> None:
+    """It would have no writer."""
+    with pytest.raises(ValueError, match="neither room nor message"):
+        command_key("messages", None, None, 4)
+
+
+def test_shards_have_one_consumer_each() -> None:
+    """Single active consumer on them, on nothing else."""
+    single = {queue.name for queue in durable_queues(4) if queue.arguments.get("x-single-active-consumer")}
+    assert single == {f"commands.messages.{shard}" for shard in range(4)}
+
+
+def test_commands_survive() -> None:
+    """They are replicated, refused when full rather than dropped, and set aside when they cannot be handled."""
+    for queue in durable_queues(4):
+        if queue.name.startswith("commands."):
+            assert queue.durable
+            assert queue.arguments["x-queue-type"] == "quorum"
+            assert queue.arguments["x-overflow"] == "reject-publish"
+            assert queue.arguments["x-dead-letter-exchange"] == DEAD
+            assert queue.arguments["x-delivery-limit"] >= 20
+
+
+def test_a_processs_own_queues_go_with_it_and_drop_the_oldest() -> None:
+    """What was dropped is healed or times out; memory is bounded."""
+    for queue in (events_queue("gateway-0", "message.#"), replies_queue("gateway-0")):
+        assert queue.exclusive
+        assert not queue.durable
+        assert queue.arguments["x-overflow"] == "drop-head"
+        assert queue.arguments["x-max-length"] > 0
+
+
+def test_nothing_that_newer_brokers_refuse() -> None:
+    """RabbitMQ 4 knows neither mirrored queues nor transient non-exclusive ones."""
+    for queue in (*durable_queues(4), events_queue("some", "x"), replies_queue("some")):
+        assert "x-ha-policy" not in queue.arguments
+        assert queue.durable or queue.exclusive
