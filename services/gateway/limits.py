@@ -1,8 +1,12 @@
 """Rate limits: token buckets, bounded in number."""
 
+from math import ceil
+
 from shared.contracts.errors import ChatError, ErrorCode
 
 MAX_BUCKETS = 100_000
+WHOLE = 1 - 1e-6
+"""What counts as one: who has waited as long as they were told must not fail by the last bit of a float."""
 
 
 class RateLimit:
@@ -28,15 +32,15 @@ class RateLimit:
             return
         level, at = self._buckets.pop(key, (self._capacity, now))
         level = min(self._capacity, level + (now - at) * self._per_second)
-        allowed = level >= 1
+        allowed = level >= WHOLE
         if len(self._buckets) >= MAX_BUCKETS:
             # The one unused longest is full again or nearly so.
             del self._buckets[next(iter(self._buckets))]
-        self._buckets[key] = (level - 1 if allowed else level, now)
+        self._buckets[key] = (max(0.0, level - 1) if allowed else level, now)
         if not allowed:
             wait = (1 - level) / self._per_second
             raise ChatError(
                 ErrorCode.RATE_LIMITED,
                 f"Too many {self._what}: {self._capacity:g} a minute are allowed.",
-                retry_after=round(wait, 3),
+                retry_after=ceil(wait * 1000) / 1000,
             )
