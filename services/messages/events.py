@@ -17,7 +17,7 @@ from shared.bus.topology import EVENTS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
 from shared.contracts.messages import PurgeRoom, WorkerBeat
-from shared.contracts.rooms import GetAccess, RoomAccess, RoomDeleted
+from shared.contracts.rooms import MAX_LOOKED_UP, GetAccess, RoomAccess, RoomDeleted
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -82,10 +82,14 @@ class Purges:
 
 
 async def ask_access(requests: Requests, room_ids: list[str]) -> list[RoomAccess]:
-    """Ask the rooms service who may enter. Raises ChatError."""
+    """Ask the rooms service who may enter, in as many questions as it takes. Raises ChatError."""
     actor = encode_actor(SERVICE_ACTOR)
-    result = await requests.ask(GetAccess(room_ids=room_ids), actor, SERVICE_ACTOR.tenant)
-    return [RoomAccess.model_validate(room) for room in result["rooms"]]
+    found: list[RoomAccess] = []
+    for start in range(0, len(room_ids), MAX_LOOKED_UP):
+        question = GetAccess(room_ids=room_ids[start : start + MAX_LOOKED_UP])
+        result = await requests.ask(question, actor, SERVICE_ACTOR.tenant)
+        found += (RoomAccess.model_validate(room) for room in result["rooms"])
+    return found
 
 
 async def beat(publisher: Publisher, worker: str, *, alive: bool) -> None:

@@ -12,6 +12,9 @@ from shared.contracts.envelope import Actor
 MAX_MEMBERS = 5000
 """Members per room: what a messages worker keeps in memory of one room stays small."""
 
+MAX_LOOKED_UP = 1000
+"""Rooms per question about access."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
@@ -265,7 +268,7 @@ class GetAccess(RoomQuery):
     TYPE: ClassVar = "rooms.access"
     RESULT: ClassVar = AccessView
 
-    room_ids: list[Id] = Field(max_length=1000)
+    room_ids: list[Id] = Field(max_length=MAX_LOOKED_UP)
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
