@@ -5,6 +5,7 @@ may be left out).
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel
@@ -37,6 +38,14 @@ def _nullable(schema: Any) -> bool:
     return schema["type"] == "nullable" or (schema["type"] == "default" and _nullable(schema["schema"]))
 
 
+@cache
+def _schema_of(model: type[BaseModel]) -> tuple[JSON, dict[str, JSON]]:
+    """A contract's schema, and the schemas it refers to."""
+    mode: Mode = "serialization" if issubclass(model, View | Event) else "validation"
+    schema = model.model_json_schema(ref_template=PREFIX + "{model}", schema_generator=_Plain, mode=mode)
+    return schema, schema.pop("$defs", {})
+
+
 class Components:
     """The schemas of one document. The same name always means the same schema."""
 
@@ -48,10 +57,9 @@ class Components:
         return self.put(model.__name__, self.inline(model))
 
     def inline(self, model: type[BaseModel]) -> JSON:
-        """A contract's schema itself; what it is made of is collected."""
-        mode: Mode = "serialization" if issubclass(model, View | Event) else "validation"
-        schema = model.model_json_schema(ref_template=PREFIX + "{model}", schema_generator=_Plain, mode=mode)
-        for name, part in schema.pop("$defs", {}).items():
+        """A contract's schema itself, not to be changed; what it is made of is collected."""
+        schema, parts = _schema_of(model)
+        for name, part in parts.items():
             self.put(name, part)
         return schema
 
