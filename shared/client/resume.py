@@ -53,6 +53,8 @@ class Resumption:
             self.add(timeline)
 
     async def _resume(self, timelines: Mapping[str, Timeline]) -> None:
+        for room_id in timelines:
+            del self._behind[room_id]  # who is added again meanwhile has missed more than will be fetched now
         pages, errors = await self._fetch(timelines)
         for room_id, code in errors.items():
             self._gone(room_id, code)
@@ -62,10 +64,11 @@ class Resumption:
     async def _hand_over(self, timeline: Timeline, changes: list[RoomSyncView]) -> None:
         for event in timeline.merge(changes):
             await self._put(timeline, event)
-        if timeline.resumed(changes[-1]):
-            while (held := timeline.next_held()) is not None:
-                await self._put(timeline, held)
-            self._behind.pop(timeline.room_id, None)
+        timeline.resumed(changes[-1])
+        while timeline.room_id not in self._behind and (held := timeline.next_held()) is not None:
+            await self._put(timeline, held)
+        if timeline.room_id not in self._behind and not timeline.release():
+            self.add(timeline)
 
     async def _put(self, timeline: Timeline, event: Event) -> None:
         # First the room for it: from taking it to putting it, nothing may come in between.

@@ -96,8 +96,7 @@ class Timeline:
             self.position = standing
         if (self.position.epoch, self.position.rev) != (standing.epoch, standing.rev) or self._held:
             return False
-        self.holding = self._overflowed
-        return not self.holding
+        return self.release()
 
     def take(self, event: Event) -> Event | None:
         """Move on to a change; the event to hand over now, or None where the application has been told of it."""
@@ -116,10 +115,9 @@ class Timeline:
 
     def keep(self, event: Event) -> None:
         """Hold a live change back."""
-        if len(self._held) < MAX_HELD:
+        self._overflowed = self._overflowed or len(self._held) >= MAX_HELD
+        if not self._overflowed:  # after a gap nothing is of use: all of it will be fetched
             self._held.append(event)
-        else:
-            self._overflowed = True
 
     def merge(self, pages: Sequence[RoomSyncView]) -> Iterator[Event]:
         """What the pages of a `sync` bring: new messages by `seq`, then changes of older ones by `rev`; or a reset."""
@@ -137,8 +135,8 @@ class Timeline:
             # Not in the order of `rev`: until all are handed over, one resumes from where one stood before.
             yield Event(kind, data, self.room_id, message.seq, position.rev, resumed=True)
 
-    def resumed(self, last: RoomSyncView) -> bool:
-        """All of `merge` was handed over. Whether that was the end of it, so that what is held may follow."""
+    def resumed(self, last: RoomSyncView) -> None:
+        """All of `merge` was handed over, up to the page `last`; what is held follows."""
         epoch, rev = last.cursor.split(":")
         seqs = [last.seq, *(message.seq for message in last.messages)]
         if last.reset:
@@ -147,17 +145,15 @@ class Timeline:
         elif self.position is not None:
             seqs.append(self.position.seq)
         self._move(Position(epoch, max(seqs), int(rev)))
-        if self._overflowed:
-            self.drop_held()
-            return False
-        return True
 
     def next_held(self) -> Event | None:
-        """The next change that was held back; with the last of them, holding ends."""
-        if self._held:
-            return self._held.popleft()
-        self.holding = False
-        return None
+        """The next change that was held back."""
+        return self._held.popleft() if self._held else None
+
+    def release(self) -> bool:
+        """Hold nothing back any more; False where too much had to be, so that what was dropped must be fetched."""
+        self.holding, self._overflowed = self._overflowed, False
+        return not self.holding
 
     def _move(self, position: Position) -> None:
         if self._beyond and position != self.position:

@@ -71,6 +71,11 @@ class Room:
             self.stream.append(live(view, self.rev if view is missed[-1] else self.told, kind))
         self.told, self.told_seq = self.rev, len(self.messages)
 
+    def give_up(self) -> None:
+        """The gateway has missed too much to heal: its clients have to fetch it."""
+        self.deaf, self.told, self.told_seq = False, self.rev, len(self.messages)
+        self.stream.append(Event("room.reset", {"epoch": self.epoch}, ROOM))
+
     def sync(self, cursor: str) -> RoomSyncView:
         epoch, rev = cursor.split(":")
         reset = epoch != self.epoch or int(rev) > self.rev
@@ -93,6 +98,7 @@ class Reader:
 
     def __init__(self, room: Room) -> None:
         self.room = room
+        self.behind = False
         self.timeline = Timeline(ROOM)
         self.log: list[Event] = []
         self.work: Iterator[None] | None = None
@@ -101,18 +107,22 @@ class Reader:
     def reconnect(self) -> None:
         self.timeline.drop_held()
         self.room.connect()
-        standing = Position(self.room.epoch, len(self.room.messages), self.room.rev)
-        self.work = None
-        if not self.timeline.meet(standing):
-            self.timeline.hold()
-            self.work = self.resume()
+        self.work, self.behind = None, False
+        if not self.timeline.meet(Position(self.room.epoch, len(self.room.messages), self.room.rev)):
+            self.fall_behind()
 
     def purge(self) -> None:
         self.room.purge()
         self.reconnect()
 
+    def fall_behind(self) -> None:
+        self.timeline.hold()
+        self.behind = True
+        self.work = self.work or self.resume()
+
     def resume(self) -> Iterator[None]:
-        while True:
+        while self.behind:
+            self.behind = False
             assert self.timeline.position is not None
             pages = [self.room.sync(self.timeline.position.cursor)]
             while pages[-1].has_more:
@@ -121,11 +131,11 @@ class Reader:
             for event in self.timeline.merge(pages):
                 yield
                 self.put(event)
-            if self.timeline.resumed(pages[-1]):
-                break
-        while (held := self.timeline.next_held()) is not None:
-            self.put(held)
-            yield
+            self.timeline.resumed(pages[-1])
+            while not self.behind and (held := self.timeline.next_held()) is not None:
+                self.put(held)
+                yield
+            self.behind = self.behind or not self.timeline.release()
 
     def put(self, event: Event) -> None:
         told = event if event.type == RESET else self.timeline.take(event)
@@ -139,7 +149,9 @@ class Reader:
     def arrive(self) -> None:
         if self.room.stream:
             event = self.room.stream.popleft()
-            if self.timeline.holding:
+            if event.type == "room.reset":
+                self.fall_behind()
+            elif self.timeline.holding:
                 self.timeline.keep(event)
             else:
                 self.put(event)
@@ -172,6 +184,7 @@ ACTIONS: dict[str, Callable[[Reader, int], None]] = {
     "send": lambda reader, _: reader.room.send(),
     "edit": lambda reader, which: reader.room.edit(which),
     "miss": lambda reader, _: setattr(reader.room, "deaf", True),
+    "give up": lambda reader, _: reader.room.give_up(),
     "heal": lambda reader, _: reader.room.heal(),
     "arrive": lambda reader, _: reader.arrive(),
     "step": lambda reader, _: reader.step(),
@@ -216,7 +229,7 @@ def test_a_snapshot_newer_than_its_cursor_is_not_told_again() -> None:
     )
     [event] = timeline.merge([snapshot])
     assert event.type == RESET
-    assert timeline.resumed(snapshot)
+    timeline.resumed(snapshot)
     assert timeline.position == Position("b", 2, 1)
     assert timeline.take(live(message(2, 2), 2, "message.created")) is None
     edited = timeline.take(live(message(2, 3), 3))
@@ -232,4 +245,5 @@ def test_what_came_before_the_room_was_known_is_not_lost() -> None:
     assert held is not None
     assert timeline.take(held)
     assert timeline.next_held() is None
+    assert timeline.release()
     assert not timeline.holding
