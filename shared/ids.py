@@ -33,6 +33,11 @@ def message_id(room_id: str, sender_id: str, client_id: str) -> str:
     return f"{bucket_of(room_id):02x}{_digest(11, room_id, sender_id, client_id)}"
 
 
+def change_key(user_id: str, client_id: str) -> str:
+    """By which a message knows a change of it, should it come again."""
+    return _digest(8, user_id, client_id)
+
+
 def direct_room_id(tenant: str, one: str, other: str) -> str:
     """The one room of a pair of users, whoever starts."""
     return "d" + _digest(15, tenant, *sorted((one, other)))

@@ -40,10 +40,15 @@ from shared.contracts.messages import (
     UnreactToMessage,
 )
 from shared.contracts.rooms import RoomAccess
-from shared.ids import fingerprint, message_id
+from shared.ids import change_key, fingerprint, message_id
 from shared.permissions import Action, allowed
 
 C = TypeVar("C", bound=MessageCommand)
+
+MAX_REVS = 500
+"""A writer that was replaced, and slept through more changes of one message than this, might take an old `rev`."""
+
+MAX_APPLIED = 64
 
 
 class Timeline(NamedTuple):
@@ -70,6 +75,10 @@ class Message:
     fingerprint: str
     born: int
     """The `rev` of its creation, which its ack repeats for every retry."""
+    revs: tuple[int, ...]
+    """All it has ever had, the last `MAX_REVS`: no other message of the room may take one of them."""
+    applied: tuple[str, ...] = ()
+    """Keys of the last `MAX_APPLIED` changes, by which a late copy of one is known."""
 
 
 @dataclass(slots=True)
@@ -260,6 +269,7 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
         tenant=access.tenant,
         fingerprint=body,
         born=timeline.rev + 1,
+        revs=(timeline.rev + 1,),
     )
     batch.put(message, None)
     batch.announce(MessageCreated, message, request)
@@ -274,6 +284,8 @@ def _sent(message: Message, *, duplicate: bool) -> SentView:
 def _edit(batch: _Batch, request: Request, command: EditMessage) -> ChangedView:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.EDIT_OWN, Action.EDIT_ANY)
+    if _repeated(message, request):
+        return _unchanged(batch, request, message, MessageUpdated)
     _alive(message)
     batch.check_length(command.content)
     metadata = message.view.metadata if command.metadata is None else command.metadata
@@ -295,6 +307,8 @@ def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedV
 def _react(batch: _Batch, request: Request, command: ReactToMessage) -> ChangedView:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
+    if _repeated(message, request):
+        return _unchanged(batch, request, message, MessageReacted)
     _alive(message)
     chosen = _reactions(message)
     users = chosen.setdefault(command.emoji, [])
@@ -311,7 +325,7 @@ def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> Chan
     _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
     chosen = _reactions(message)
     users = chosen.get(command.emoji, [])
-    if request.actor.id not in users:
+    if request.actor.id not in users or _repeated(message, request):
         return _unchanged(batch, request, message, MessageReacted)
     users.remove(request.actor.id)
     return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
@@ -355,6 +369,15 @@ def _may_change(batch: _Batch, actor: Actor, message: Message, own: Action, any_
         raise
 
 
+def _key(request: Request) -> str:
+    return change_key(request.actor.id, request.command.client_id or request.id)
+
+
+def _repeated(message: Message, request: Request) -> bool:
+    """Whether this is a copy of a change that was made. A later one may have followed, which must not be undone."""
+    return _key(request) in message.applied
+
+
 def _alive(message: Message) -> None:
     if message.view.deleted_at is not None:
         raise ChatError(ErrorCode.CONFLICT, f"Message '{message.view.id}' was deleted.")
@@ -369,6 +392,8 @@ def _changed(
         tenant=message.tenant,
         fingerprint=message.fingerprint,
         born=message.born,
+        revs=(*message.revs, rev)[-MAX_REVS:],
+        applied=(*message.applied, _key(request))[-MAX_APPLIED:],
     )
     batch.put(after, message.view.rev)
     batch.announce(event, after, request)
@@ -376,7 +401,7 @@ def _changed(
 
 
 def _unchanged(batch: _Batch, request: Request, message: Message, event: type[TimelineEvent]) -> ChangedView:
-    batch.announce(event, message, request)
+    batch.announce(MessageDeleted if message.view.deleted_at is not None else event, message, request)
     return ChangedView(message_id=message.view.id, rev=message.view.rev, changed=False)
 
 

@@ -203,16 +203,23 @@ class CommandHandler:
             for request in requests
             if isinstance(request.command, MarkRead | MarkDelivered)
         }
-        messages, access, known_marks, timelines = await together(
-            self._repository.messages(ids),
-            self._access.get(rooms),
-            self._repository.marks(marks),
-            self._timelines_of(rooms),
+        # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
+        # writer later, when readers are past it.
+        timelines = await self._timelines_of(rooms)
+        messages, access, known_marks = await together(
+            self._repository.messages(ids), self._access.get(rooms), self._repository.marks(marks)
         )
         others = {message.view.room_id for message in messages.values()} - rooms
         if others:
-            more_access, more = await together(self._access.get(others), self._timelines_of(others))
-            access, timelines = {**access, **more_access}, {**timelines, **more}
+            unknown = others - self._timelines.keys()
+            timelines |= await self._timelines_of(others)
+            access |= await self._access.get(others)
+            if unknown:
+                messages = await self._repository.messages(ids)
+        for message in messages.values():
+            view = message.view
+            epoch, seq, rev = timelines[view.room_id]
+            timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
         return Snapshot(access, timelines, messages, known_marks)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:

@@ -58,12 +58,18 @@ class Repository:
         self._receipts = mongo.collection("receipts")
 
     async def prepare(self) -> None:
-        """Create the indexes. The two unique ones fence a second writer of a room."""
+        """Create the indexes. The two unique ones fence a second writer of a room.
+
+        A `seq` stays with its message, but a `rev` is left behind with the next change: without the index on all that
+        a message has had, a writer that was replaced meanwhile could take it again, and who is past it would never
+        be told.
+        """
         await self._mongo.ensure_indexes(
             "messages",
             [
                 IndexModel([("room_id", ASCENDING), ("seq", ASCENDING)], unique=True),
-                IndexModel([("room_id", ASCENDING), ("rev", ASCENDING)], unique=True),
+                IndexModel([("room_id", ASCENDING), ("revs", ASCENDING)], unique=True),
+                IndexModel([("room_id", ASCENDING), ("rev", ASCENDING)]),
             ],
         )
         await self._mongo.ensure_indexes("receipts", [IndexModel([("room_id", ASCENDING)])])
@@ -81,22 +87,24 @@ class Repository:
         """Store new states in order, so that a reader who sees a `rev` can see all before it.
 
         Raises:
-            Fenced: where a replaced message is not in the state it was decided on.
-            BulkWriteError: a duplicate key where another writer has taken a `seq`, `rev` or id.
+            BulkWriteError: a duplicate key where another writer has taken a `seq`, `rev` or id, or has changed a
+                message meanwhile; nothing after it is stored.
+            Fenced: where a message to be changed has been purged.
         """
         operations: list[InsertOne[Document] | ReplaceOne[Document]] = []
-        replaced = 0
         for message, previous in writes:
             document = _document(message)
             if previous is None:
                 operations.append(InsertOne(document))
             else:
-                replaced += 1
-                operations.append(ReplaceOne({"_id": document["_id"], "rev": previous}, document))
+                # With `upsert` a message in another state is a duplicate key, which ends the whole: otherwise what
+                # follows would be built on a change that was not made.
+                operations.append(ReplaceOne({"_id": document["_id"], "rev": previous}, document, upsert=True))
         if operations:
             result = await self._messages.bulk_write(operations, ordered=True)
-            if result.matched_count != replaced:
-                raise Fenced("a message was changed by another writer")
+            if risen := list((result.upserted_ids or {}).values()):
+                await self._messages.delete_many({"_id": {"$in": risen}})
+                raise Fenced("a message was purged while it was changed")
 
     async def page(self, room_id: str, bounds: Mapping[str, int], *, newest: bool, limit: int) -> list[MessageView]:
         """Messages by `seq` within `bounds` ({"$lt": 5}, …), the newest or oldest `limit`, ascending."""
@@ -204,7 +212,7 @@ def _receipt_id(room_id: str, user_id: str) -> str:
 
 
 _OPTIONAL = ("client_id", "metadata", "edited_at", "deleted_at")
-_INNER = ("tenant", "fingerprint", "born")
+_INNER = ("tenant", "fingerprint", "born", "revs", "applied")
 
 
 def _document(message: Message) -> Document:
@@ -222,6 +230,7 @@ def _document(message: Message) -> Document:
         "tenant": message.tenant,
         "fingerprint": message.fingerprint,
         "born": message.born,
+        "revs": message.revs,
     }
     for name in _OPTIONAL:
         value = getattr(view, name)
@@ -229,6 +238,8 @@ def _document(message: Message) -> Document:
             document[name] = value
     if view.reactions:
         document["reactions"] = [reaction.model_dump() for reaction in view.reactions]
+    if message.applied:
+        document["applied"] = message.applied
     return document
 
 
@@ -239,4 +250,11 @@ def _view(document: Document) -> MessageView:
 
 
 def _message(document: Document) -> Message:
-    return Message(_view(document), document["tenant"], document["fingerprint"], document["born"])
+    return Message(
+        view=_view(document),
+        tenant=document["tenant"],
+        fingerprint=document["fingerprint"],
+        born=document["born"],
+        revs=tuple(document["revs"]),
+        applied=tuple(document.get("applied", ())),
+    )
