@@ -1,0 +1,116 @@
+"""Command sides of the messages service that all believe to be the only writer: each consumes a queue of its own.
+
+Real broker, real database; only who may enter a room is said here instead of being asked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from services.messages.access import AccessCache
+from services.messages.handlers import CommandHandler
+from services.messages.repository import Repository
+from services.messages.summaries import Summaries
+from shared.bus.codec import encode_actor, encode_request, split_batch
+from shared.bus.consumer import Consumer
+from shared.bus.link import Link
+from shared.bus.publisher import Publisher
+from shared.bus.requests import Responder
+from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
+from shared.contracts.envelope import Actor
+from shared.contracts.messages import MessageCommand
+from shared.contracts.rooms import Role, RoomAccess, RoomType
+from shared.mongo import Mongo
+from shared.service import Tasks
+
+SHARDS = 4
+PATIENCE = 10.0
+ANSWER_TIMEOUT = 60.0
+
+
+class Writers:
+    """Sends commands to writers by their names, and waits for all answers."""
+
+    def __init__(self, name: str, publisher: Publisher) -> None:
+        self._name = name
+        self._publisher = publisher
+        self._answers: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
+
+    async def ask(self, writer: str, actor: str, command: MessageCommand) -> Mapping[str, Any]:
+        """Have a command carried out; `{"ok": …}` or `{"error": …}`, as the gateway gets it."""
+        number = uuid4().hex
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        body = encode_request(
+            id=number, source="/tests", type=command.TYPE, subject=command.room, actor=encode_actor(Actor(id=actor)),
+            tenant="default", body=command.model_dump(mode="json", exclude_none=True), replyto=self._name,
+            traceparent=f"00-{number}-{number[:16]}-00",
+        )  # fmt: skip
+        self._publisher.submit(COMMANDS, writer, body)
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            return await answer
+
+    async def listen(self, replies: Consumer) -> None:
+        """Hand answers to those who wait. Ends only by cancellation."""
+        while True:
+            deliveries = await replies.take(100)
+            for delivery in deliveries:
+                for reply in split_batch(delivery.body):
+                    answer = self._answers[reply["id"]]
+                    if not answer.done():  # a command may be answered twice
+                        answer.set_result(reply["data"])
+            await replies.settle(deliveries)
+
+
+@asynccontextmanager
+async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Sequence[str]) -> AsyncIterator[Writers]:
+    """Run one writer per name, side by side, in rooms where everybody of `members` may do everything."""
+    tasks = Tasks()
+    name = f"tests-{uuid4().hex[:8]}"
+    link = Link(amqp_url, name, [_queue(writer) for writer in names])
+    publisher, replies = Publisher(link, tasks, PATIENCE), Consumer(link, prefetch=100, lazy=True)
+    await replies.add(replies_queue(name))
+    asked = Writers(name, publisher)
+    try:
+        tasks.spawn(link.run(), "link")
+        tasks.spawn(asked.listen(replies), "replies")
+        for writer in names:
+            await _begin(writer, amqp_url, Repository(mongo), members, tasks)
+        await link.wait_up()
+        yield asked
+    finally:
+        await tasks.close()
+
+
+async def _begin(name: str, amqp_url: str, repository: Repository, members: Sequence[str], tasks: Tasks) -> None:
+    link = Link(amqp_url, name, [_queue(name)])
+    publisher, consumer = Publisher(link, tasks, PATIENCE), Consumer(link, prefetch=64)
+
+    async def everybody(room_ids: list[str]) -> list[RoomAccess]:
+        roles = dict.fromkeys(members, Role.MEMBER)
+        return [
+            RoomAccess(room_id=room_id, tenant="default", type=RoomType.GROUP, version=1, members=roles)
+            for room_id in room_ids
+        ]
+
+    handler = CommandHandler(
+        consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,
+        access=AccessCache(everybody), summaries=Summaries(repository), source=f"/{name}", shards=SHARDS,
+        max_length=1000,
+    )  # fmt: skip
+    await consumer.add(_queue(name))
+    for loop in (link.run(), handler.run(), handler.settle()):
+        tasks.spawn(loop, name)
+    await link.wait_up()
+
+
+def _queue(name: str) -> Queue:
+    return Queue(f"tests.{name}", (Binding(COMMANDS, name),), durable=False, exclusive=False, arguments={})
+
+
+def moment(text: str) -> str:
+    """A time on the wire, as the database's is written down."""
+    return datetime.fromisoformat(text).isoformat()
