@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from services.messages.access import AccessCache
-from services.messages.domain import Announcement, Plan, Request, Snapshot, Timeline, plan
+from services.messages.domain import plan
 from services.messages.repository import Fenced, Repository, together
+from services.messages.state import Announcement, Plan, Request, Snapshot, Timeline
 from services.messages.summaries import Summaries
 from shared import metrics
 from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, to_json, unique_id

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.messages.access import AccessCache
-from services.messages.domain import Marks
 from services.messages.repository import Head, Repository, together
+from services.messages.state import Marks
 from shared.contracts.base import Query, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.messages.domain import Marks, Message, Timeline, Write
+from services.messages.state import Marks, Message, Timeline, Write
 from shared.contracts.messages import MessageView
 from shared.mongo import (
     ASCENDING,

@@ -7,8 +7,8 @@ happens meanwhile is merged, so a busy room costs one update per round, however 
 import asyncio
 from contextlib import suppress
 
-from services.messages.domain import Message, Plan, Timeline
 from services.messages.repository import Repository, Summary
+from services.messages.state import Message, Plan, Timeline
 from shared.logging import get_logger
 from shared.mongo import PyMongoError
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from services.messages.domain import Marks, Message, Plan, Request, Snapshot, Timeline, plan
+from services.messages.domain import plan
+from services.messages.state import Marks, Message, Plan, Request, Snapshot, Timeline
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode

@@ -5,7 +5,8 @@ from itertools import product
 
 import pytest
 
-from services.messages.domain import RULES, Announcement
+from services.messages.domain import RULES
+from services.messages.state import Announcement
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorCode
 from shared.contracts.messages import (

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.messages.domain import Announcement, Plan, Request
+from services.messages.state import Announcement, Plan, Request
 from shared.bus.codec import to_json
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor

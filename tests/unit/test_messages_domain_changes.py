@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.messages.domain import Marks
+from services.messages.state import Marks
 from shared.contracts.errors import ErrorCode
 from shared.contracts.messages import (
     MAX_REACTION_KINDS,

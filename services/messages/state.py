@@ -1,0 +1,110 @@
+"""What is known of rooms and what is decided about them: plain data that the rules read and write. Pure.
+
+Holds no rule: those are in domain.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from shared.contracts.base import Event, View
+from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError
+from shared.contracts.messages import MessageCommand, MessageView, SendMessage
+from shared.contracts.rooms import RoomAccess
+from shared.ids import message_id
+
+MAX_REVS = 500
+"""A writer that was replaced, and slept through more changes of one message than this, might take an old `rev`."""
+
+MAX_APPLIED = 64
+
+
+class Timeline(NamedTuple):
+    """Where a room stands."""
+
+    epoch: str = "0"
+    seq: int = 0
+    rev: int = 0
+
+
+class Marks(NamedTuple):
+    """How far a member has got in a room."""
+
+    read: int = 0
+    delivered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message: what readers see, and what only its writer needs."""
+
+    view: MessageView
+    tenant: str
+    fingerprint: str
+    born: int
+    """The `rev` of its creation, which its ack repeats for every retry."""
+    revs: tuple[int, ...]
+    """All it has ever had, the last `MAX_REVS`: no other message of the room may take one of them."""
+    applied: tuple[str, ...] = ()
+    """Keys of the last `MAX_APPLIED` changes, by which a late copy of one is known."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A command with who asks, and the id that answers go to."""
+
+    id: str
+    actor: Actor
+    command: MessageCommand
+    traceparent: str | None = None
+    target: str | None = field(init=False)
+    """The message this is about: the one it names, or the one it would create."""
+
+    def __post_init__(self) -> None:
+        command = self.command
+        if isinstance(command, SendMessage):
+            self.target = message_id(command.room_id, self.actor.id, command.client_id or self.id)
+        else:
+            self.target = command.message
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known."""
+
+    access: Mapping[str, RoomAccess | None]
+    timelines: Mapping[str, Timeline]
+    messages: Mapping[str, Message]
+    marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
+
+
+class Write(NamedTuple):
+    """A message's new state; `previous` is the `rev` it replaces, None for a new one."""
+
+    message: Message
+    previous: int | None
+
+
+class Announcement(NamedTuple):
+    """An event about a room, with its position where it changed the timeline."""
+
+    event: Event
+    room_id: str
+    tenant: str
+    id: str
+    traceparent: str | None
+    seq: int | None = None
+    rev: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to, in order. `refused_by_access` names rooms whose members said no."""
+
+    writes: list[Write] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
+    answers: dict[str, View | ChatError] = field(default_factory=dict)
+    timelines: dict[str, Timeline] = field(default_factory=dict)
+    marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
+    refused_by_access: set[str] = field(default_factory=set)
