@@ -46,6 +46,7 @@ class Terminal:
 
 @asynccontextmanager
 async def terminal(port: int, sub: str, room: str, **env: str) -> AsyncIterator[Terminal]:
+    """A chat process for a user and room."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "deploy.embedded", "chat", cwd=REPOSITORY, stdin=PIPE, stdout=PIPE, stderr=PIPE,
         env={"PORT": str(port), "SUB": sub, "ROOM": room, "TZ": "UTC", **env},
@@ -65,6 +66,7 @@ def room() -> str:
 
 
 async def test_two_terminals_talk_to_each_other(stack: Stack, room: str) -> None:
+    """With the speaker's name and the time; empty lines are not sent."""
     async with terminal(stack.config.port, "alice", room) as alice, terminal(stack.config.port, "bob", room) as bob:
         await alice.shows(f"You are Alice in '{room}'")
         await bob.shows("You are Bob")
@@ -80,6 +82,7 @@ async def test_two_terminals_talk_to_each_other(stack: Stack, room: str) -> None
 
 
 async def test_lines_from_a_pipe_are_sent_before_it_leaves_and_are_there_for_the_next(stack: Stack, room: str) -> None:
+    """Whoever comes later sees the last twenty."""
     async with terminal(stack.config.port, "alice", room, NAME="Alice A.") as alice:
         await alice.type("\n".join(f"line {number}" for number in range(30)))
         assert await alice.end_of_input() == 0
@@ -91,6 +94,7 @@ async def test_lines_from_a_pipe_are_sent_before_it_leaves_and_are_there_for_the
 
 
 async def test_ctrl_c_leaves_without_a_trace(stack: Stack, room: str) -> None:
+    """Exit code 0, no traceback."""
     async with terminal(stack.config.port, "alice", room) as alice:
         await alice.shows("You are")
         alice.process.send_signal(signal.SIGINT)
@@ -109,6 +113,7 @@ async def test_ctrl_c_leaves_without_a_trace(stack: Stack, room: str) -> None:
 async def test_what_hinders_is_said_in_one_line(
     stack: Stack, room: str, env: Callable[[], dict[str, str]], said: str
 ) -> None:
+    """What is wrong and what to do, exit code 1."""
     async with terminal(stack.config.port, "alice", room, **env()) as alice:
         _, errors = await alice.process.communicate()
         assert alice.process.returncode == 1

@@ -28,6 +28,7 @@ async def line(stack: Stack, closing: AsyncExitStack) -> Line:
 
 
 async def room_with(alice: Person, bob: Person) -> str:
+    """A group room that both follow."""
     room = (await alice.create_room(members=["bob"])).id
     for person in (alice, bob):
         await person.expect("room.subscribed", room_id=room)
@@ -38,6 +39,7 @@ async def room_with(alice: Person, bob: Person) -> str:
 
 
 async def test_what_happened_meanwhile_comes_first_and_in_order(client: ClientOf, line: Line) -> None:
+    """New messages by `seq`, then changes of older ones by `rev`, then what is live."""
     alice, bob = await client("alice"), await client("bob", url=line.url)
     room = await room_with(alice, bob)
     sent = [await alice.send(room, content) for content in ("a", "b", "c")]
@@ -65,6 +67,7 @@ async def test_what_happened_meanwhile_comes_first_and_in_order(client: ClientOf
 
 
 async def test_under_fire_nothing_is_missed_and_nothing_comes_twice(client: ClientOf, line: Line) -> None:
+    """Cut again and again while messages and edits go on, the log is complete, in order and without repetition."""
     chance = random.Random(7)
     alice, bob = await client("alice"), await client("bob", url=line.url)
     room = await room_with(alice, bob)
@@ -98,6 +101,7 @@ async def test_under_fire_nothing_is_missed_and_nothing_comes_twice(client: Clie
 
 
 async def test_a_client_goes_on_where_an_earlier_one_stopped(client: ClientOf, token: TokenOf, stack: Stack) -> None:
+    """Positions taken from one client are all that another needs."""
     alice = await client("alice")
     async with Person(stack.gateway_urls, token("bob")) as bob:
         room = await room_with(alice, bob)
@@ -111,6 +115,7 @@ async def test_a_client_goes_on_where_an_earlier_one_stopped(client: ClientOf, t
 
 
 async def test_a_room_one_came_into_meanwhile_begins_where_it_stands(client: ClientOf, line: Line) -> None:
+    """What was said before is history, to be asked for."""
     alice, bob = await client("alice"), await client("bob", url=line.url)
     line.cut()
     await bob.expect("disconnected")
@@ -123,6 +128,7 @@ async def test_a_room_one_came_into_meanwhile_begins_where_it_stands(client: Cli
 
 
 async def test_what_is_followed_by_wish_is_followed_again(client: ClientOf, line: Line) -> None:
+    """A room that `ready` does not list is subscribed to and resumed after a reconnection."""
     alice, admin = await client("alice"), await client("admin", roles=("admin",), url=line.url)
     room = (await alice.create_room()).id
     await admin.subscribe(room)
@@ -135,6 +141,7 @@ async def test_what_is_followed_by_wish_is_followed_again(client: ClientOf, line
 
 
 async def test_a_room_made_anew_is_told_as_a_reset(client: ClientOf, line: Line) -> None:
+    """The old position means nothing in the new epoch: the application is told to start afresh."""
     alice, bob = await client("alice"), await client("bob", url=line.url)
     service = await client("service", roles=("service",))
     room = (await alice.create_room(type="direct", members=["bob"])).id
@@ -161,6 +168,7 @@ async def test_a_room_made_anew_is_told_as_a_reset(client: ClientOf, line: Line)
 
 
 async def test_a_lost_ack_is_asked_for_again_elsewhere(client: ClientOf, line: Line, stack: Stack) -> None:
+    """The message was stored, its ack lost: the repetition through another gateway brings the same one."""
     alice, bob = await client("alice", url=[line.url, stack.gateway_urls[0]]), await client("bob")
     room = await room_with(alice, bob)
     line.swallowing = True
@@ -180,6 +188,7 @@ async def test_a_lost_ack_is_asked_for_again_elsewhere(client: ClientOf, line: L
 
 
 async def test_the_same_message_through_two_gateways_at_once_is_one(client: ClientOf, stack: Stack) -> None:
+    """Whoever is first, all get one answer, and exactly one of them is no duplicate."""
     devices = [await client("alice", url=url) for url in stack.gateway_urls * 2]
     room = (await devices[0].create_room()).id
     for number in range(10):
@@ -190,6 +199,7 @@ async def test_the_same_message_through_two_gateways_at_once_is_one(client: Clie
 
 
 async def test_a_conflict_is_not_repeated(client: ClientOf) -> None:
+    """An error that a repetition does not change reaches the caller."""
     alice = await client("alice")
     room = (await alice.create_room()).id
     await alice.send(room, "one", client_id="k")
@@ -199,6 +209,7 @@ async def test_a_conflict_is_not_repeated(client: ClientOf) -> None:
 
 
 async def test_a_full_minute_is_waited_out(gateway_with: Callable[..., Awaitable[Gateway]], client: ClientOf) -> None:
+    """`rate_limited` is repeated when the server says so, until acked."""
     strict = await gateway_with(MESSAGES_PER_MINUTE=120)
     alice = await client("alice", url=strict.url)
     room = (await alice.create_room()).id
@@ -212,6 +223,7 @@ async def test_a_full_minute_is_waited_out(gateway_with: Callable[..., Awaitable
 async def test_the_next_gateway_takes_over(
     gateway_with: Callable[..., Awaitable[Gateway]], client: ClientOf, stack: Stack
 ) -> None:
+    """A gateway that stops loses its clients nothing, however much is on its way."""
     leaving = await gateway_with()
     alice, bob = await client("alice"), await client("bob", url=[leaving.url, *stack.gateway_urls])
     room = await room_with(alice, bob)
@@ -225,6 +237,7 @@ async def test_the_next_gateway_takes_over(
 
 
 async def test_an_expired_token_is_replaced(client: ClientOf, token: TokenOf, stack: Stack) -> None:
+    """A token factory is asked again after 4401."""
     lifetimes = iter((2 - LEEWAY, 60))
     async with Person(stack.gateway_urls[0], lambda: token("alice", ttl=next(lifetimes))) as alice:
         await alice.expect("ready")
@@ -234,6 +247,7 @@ async def test_an_expired_token_is_replaced(client: ClientOf, token: TokenOf, st
 
 
 async def test_who_is_refused_gives_up(token: TokenOf, stack: Stack) -> None:
+    """A token that is not accepted ends `connect`, and later iteration and requests too."""
     with pytest.raises(ChatError) as refused:
         await Client(stack.gateway_urls, "garbage").connect()
     assert refused.value.code is ErrorCode.UNAUTHENTICATED
@@ -246,6 +260,7 @@ async def test_who_is_refused_gives_up(token: TokenOf, stack: Stack) -> None:
 
 
 async def test_nobody_there_is_said_in_time(token: TokenOf) -> None:
+    """`patience` bounds the first connection."""
     with pytest.raises(ChatError) as refused:
         await Client("http://127.0.0.1:1", token("alice"), patience=0.5).connect()
     assert refused.value.code is ErrorCode.UNAVAILABLE
@@ -255,6 +270,7 @@ async def test_nobody_there_is_said_in_time(token: TokenOf) -> None:
 
 
 async def test_an_application_that_lags_misses_nothing(client: ClientOf, token: TokenOf, stack: Stack) -> None:
+    """With room for ten events, a hundred that wait are fetched as they are read, and acks come meanwhile."""
     alice = await client("alice")
     async with Client(stack.gateway_urls[0], token("bob"), max_events=10) as bob:
         room = (await alice.create_room(members=["bob"])).id
@@ -273,6 +289,7 @@ async def test_an_application_that_lags_misses_nothing(client: ClientOf, token: 
 
 
 async def test_iteration_ends_with_the_client(client: ClientOf, token: TokenOf, stack: Stack) -> None:
+    """What was still waiting is given first."""
     bob = Client(stack.gateway_urls[0], token("bob"))
     await bob.connect()
     assert (await anext(bob)).type == "ready"

@@ -17,10 +17,12 @@ ROWS = {**native.ON, **native.LOCAL}
 
 
 def wire_of(name: str) -> Any:
+    """The model of a frame type's data."""
     return native.ON[name].contract if name in native.ON else native.LOCAL[name].wire
 
 
 def result_of(name: str) -> Any:
+    """The view of a frame type's ack."""
     return native.ON[name].contract.RESULT if name in native.ON else native.LOCAL[name].result
 
 
@@ -39,6 +41,7 @@ async def still(stack: Stack) -> AsyncIterator[Scene]:
 
 
 async def refused(person: Person, name: str, data: JSON) -> ChatError:
+    """The error a frame is answered with."""
     with pytest.raises(ChatError) as caught:
         await person.request(name, data)
     return caught.value
@@ -50,18 +53,22 @@ Step = tuple[Callable[[Scene], Person], Callable[[Scene], JSON], Callable[[JSON,
 
 
 def as_alice(data: Callable[[Scene], JSON], check: Callable[[JSON, Scene], object] = lambda _a, _s: True) -> Step:
+    """A step of the owner's."""
     return (lambda scene: scene.alice, data, check)
 
 
 def as_bob(data: Callable[[Scene], JSON], check: Callable[[JSON, Scene], object] = lambda _a, _s: True) -> Step:
+    """A step of a member's."""
     return (lambda scene: scene.bob, data, check)
 
 
 def in_room(**more: Any) -> Callable[[Scene], JSON]:
+    """Data that names the scene's room."""
     return lambda scene: {"room_id": scene.room.id, **more}
 
 
 def of_message(**more: Any) -> Callable[[Scene], JSON]:
+    """Data that names the scene's message."""
     return lambda scene: {"message_id": scene.message.message_id, **more}
 
 
@@ -108,12 +115,14 @@ SUCCEEDS: dict[str, Step] = {
 
 
 def test_every_frame_type_is_shown_to_succeed() -> None:
+    """A new row without a step here fails."""
     # auth.refresh needs tokens: test_native_tokens.py
     assert SUCCEEDS.keys() | {"auth.refresh"} == ROWS.keys()
 
 
 @pytest.mark.parametrize("name", SUCCEEDS)
 async def test_a_frame_is_answered_as_its_contract_says(scene: Scene, name: str) -> None:
+    """The ack's data is exactly the view that the row names."""
     who, data, check = SUCCEEDS[name]
     answer = await who(scene).request(name, data(scene))
     result_of(name).model_validate(answer)
@@ -131,11 +140,13 @@ ONLY_FOLLOWERS = {"typing.start", "typing.stop"}
 
 
 def filled(name: str, **given: str) -> JSON:
+    """Data that is valid for a frame type, apart from what it is about."""
     return {key: value for key, value in FILLING.items() if key in wire_of(name).model_fields} | given
 
 
 @pytest.mark.parametrize("name", ROWS)
 async def test_an_unknown_field_is_named(still: Scene, name: str) -> None:
+    """A typo is an error, not something that passes unread."""
     error = await refused(still.bob, name, {"nonsense": 1})
     assert error.code is ErrorCode.INVALID
     assert {"field": "nonsense", "problem": "Extra inputs are not permitted"} in error.details
@@ -146,6 +157,7 @@ async def test_an_unknown_field_is_named(still: Scene, name: str) -> None:
     "name", [name for name in ROWS if any(f.is_required() for f in wire_of(name).model_fields.values())]
 )
 async def test_missing_fields_are_named(still: Scene, name: str) -> None:
+    """All of them at once, in the details."""
     error = await refused(still.bob, name, {})
     assert error.code is ErrorCode.INVALID
     required = {field for field, info in wire_of(name).model_fields.items() if info.is_required()}
@@ -154,6 +166,7 @@ async def test_missing_fields_are_named(still: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NEEDS_ROOM if name not in ALWAYS_ALLOWED])
 async def test_a_room_is_closed_to_others(still: Scene, name: str) -> None:
+    """Forbidden within the tenant; to other tenants it does not exist, just as one that was never made."""
     here, nowhere = filled(name, room_id=still.room.id), filled(name, room_id="nowhere")
     hidden = ErrorCode.FORBIDDEN if name in ONLY_FOLLOWERS else ErrorCode.NOT_FOUND
     assert (await refused(still.outsider, name, here)).code is ErrorCode.FORBIDDEN
@@ -163,6 +176,7 @@ async def test_a_room_is_closed_to_others(still: Scene, name: str) -> None:
 
 @pytest.mark.parametrize("name", NEEDS_MESSAGE)
 async def test_a_message_is_closed_to_others(still: Scene, name: str) -> None:
+    """As its room is, although the frame names the message only."""
     here = filled(name, message_id=still.message.message_id)
     nowhere = filled(name, message_id=UNKNOWN_MESSAGE)
     assert (await refused(still.outsider, name, here)).code is ErrorCode.FORBIDDEN
@@ -176,18 +190,22 @@ Refusal = tuple[Callable[[Scene], Person], str, Callable[[Scene], JSON], ErrorCo
 
 
 def by_alice(name: str, data: Callable[[Scene], JSON], code: ErrorCode) -> Refusal:
+    """A refusal of the owner."""
     return (lambda scene: scene.alice, name, data, code)
 
 
 def by_bob(name: str, data: Callable[[Scene], JSON], code: ErrorCode) -> Refusal:
+    """A refusal of a member."""
     return (lambda scene: scene.bob, name, data, code)
 
 
 def by_reader(name: str, data: Callable[[Scene], JSON], code: ErrorCode) -> Refusal:
+    """A refusal of a read-only member."""
     return (lambda scene: scene.reader, name, data, code)
 
 
 def by_admin(name: str, data: Callable[[Scene], JSON], code: ErrorCode) -> Refusal:
+    """A refusal of a global admin who is no member."""
     return (lambda scene: scene.admin, name, data, code)
 
 
@@ -240,6 +258,7 @@ REFUSALS: dict[str, Refusal] = {
 
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_a_wish_is_refused_and_changes_nothing(still: Scene, case: str) -> None:
+    """With the code that the table says, and a message for people."""
     who, name, data, code = REFUSALS[case]
     error = await refused(who(still), name, data(still))
     assert error.code is code, error
@@ -247,6 +266,7 @@ async def test_a_wish_is_refused_and_changes_nothing(still: Scene, case: str) ->
 
 
 async def test_refusals_have_left_no_trace(still: Scene) -> None:
+    """After all refusals above, room and timeline are as they were."""
     history = await still.bob.history(still.room.id)
     assert [(message.content, message.rev) for message in history.messages] == [("first", 1)]
     room = await still.bob.request("room.get", {"room_id": still.room.id})
@@ -254,6 +274,7 @@ async def test_refusals_have_left_no_trace(still: Scene) -> None:
 
 
 async def test_one_client_id_is_one_message(scene: Scene) -> None:
+    """A repetition gets the same ack, another body `conflict`, another sender a message of their own."""
     once = await scene.bob.send(scene.room.id, "once", client_id="k")
     again = await scene.bob.send(scene.room.id, "once", client_id="k")
     assert again == once.model_copy(update={"duplicate": True})
@@ -264,6 +285,7 @@ async def test_one_client_id_is_one_message(scene: Scene) -> None:
 
 
 async def test_what_is_deleted_stays_so(scene: Scene) -> None:
+    """It keeps its place, loses its content, and can be changed no more."""
     target = {"message_id": scene.message.message_id}
     deleted = await scene.alice.delete(**target)
     assert (await scene.alice.delete(**target)).model_dump() == {**deleted.model_dump(), "changed": False}
@@ -274,6 +296,7 @@ async def test_what_is_deleted_stays_so(scene: Scene) -> None:
 
 
 async def test_reactions_are_counted_per_person_and_bounded(scene: Scene) -> None:
+    """Everybody chooses each emoji once; a message takes so many kinds."""
     target = scene.message.message_id
     for emoji in map(str, range(MAX_REACTION_KINDS)):
         assert (await scene.bob.react(target, emoji)).changed
@@ -287,6 +310,7 @@ async def test_reactions_are_counted_per_person_and_bounded(scene: Scene) -> Non
 
 
 async def test_a_direct_room_is_one_whoever_starts(scene: Scene) -> None:
+    """Nobody leaves, joins or ends it."""
     one = await scene.bob.create_room(type="direct", members=["alice"])
     other = await scene.alice.create_room(type="direct", members=["bob"])
     assert one.id == other.id

@@ -57,6 +57,7 @@ MALFORMED: dict[str, tuple[bytes, str | int | None]] = {
 
 @pytest.mark.parametrize("case", MALFORMED)
 async def test_a_malformed_frame_is_answered_and_the_connection_goes_on(socket: SocketOf, case: str) -> None:
+    """With `invalid`, and the id as far as it could be read."""
     frame, number = MALFORMED[case]
     alice = await socket("alice")
     await alice.ready()
@@ -68,6 +69,7 @@ async def test_a_malformed_frame_is_answered_and_the_connection_goes_on(socket: 
 
 @pytest.mark.parametrize("number", ["a", "", 7, 0, None])
 async def test_an_answer_repeats_the_id_as_it_was(socket: SocketOf, number: str | int | None) -> None:
+    """Text, number or none."""
     alice = await socket("alice")
     await alice.ready()
     await alice.socket.send_json({"type": "ping", "id": number})
@@ -75,6 +77,7 @@ async def test_an_answer_repeats_the_id_as_it_was(socket: SocketOf, number: str 
 
 
 async def test_an_unknown_type_is_named(socket: SocketOf) -> None:
+    """So that a typo is found."""
     alice = await socket("alice")
     await alice.ready()
     refusal = await alice.ask("message.sned", {"room_id": "x"})
@@ -83,6 +86,7 @@ async def test_an_unknown_type_is_named(socket: SocketOf) -> None:
 
 
 async def test_binary_frames_are_refused(socket: SocketOf) -> None:
+    """Even where their content would be a frame."""
     alice = await socket("alice")
     await alice.ready()
     await alice.socket.send_bytes(b'{"type":"ping"}')
@@ -91,6 +95,7 @@ async def test_binary_frames_are_refused(socket: SocketOf) -> None:
 
 
 async def test_who_speaks_nothing_but_nonsense_is_sent_away(socket: SocketOf) -> None:
+    """Close code 4400, after every frame was answered; others notice nothing."""
     alice, bob = await socket("alice"), await socket("bob")
     await alice.ready()
     await bob.ready()
@@ -103,6 +108,7 @@ async def test_who_speaks_nothing_but_nonsense_is_sent_away(socket: SocketOf) ->
 
 
 async def test_nonsense_now_and_then_is_forgiven(socket: SocketOf) -> None:
+    """A good frame starts the count anew."""
     alice = await socket("alice")
     await alice.ready()
     for _ in range(3):
@@ -112,6 +118,7 @@ async def test_nonsense_now_and_then_is_forgiven(socket: SocketOf) -> None:
 
 
 async def test_a_frame_too_large_is_refused_unread(socket: SocketOf) -> None:
+    """At 64 KiB; the connection goes on."""
     alice = await socket("alice")
     limit = (await alice.ready())["limits"]["max_frame_bytes"]
     assert limit == 65536
@@ -121,6 +128,7 @@ async def test_a_frame_too_large_is_refused_unread(socket: SocketOf) -> None:
 
 
 async def test_a_frame_far_too_large_is_not_waited_for(stack: Stack, token: TokenOf) -> None:
+    """Its header is enough for a close with 1009."""
     alice = await connect_bare(stack.gateway_urls[0], token("alice"))
     # A text frame's header that announces what will not be read (RFC 6455 section 5.2).
     await alice.write(bytes((0x81, 0xFF)) + (HARD_FRAME_LIMIT + 1).to_bytes(8, "big") + bytes(4))
@@ -130,6 +138,7 @@ async def test_a_frame_far_too_large_is_not_waited_for(stack: Stack, token: Toke
 
 
 async def test_lower_limits_hold_and_are_told(strict: Gateway, socket: SocketOf) -> None:
+    """`ready` says what the settings say."""
     alice = await socket("alice", url=strict.url)
     assert (await alice.ready())["limits"] == {
         "max_message_length": 1000,
@@ -146,6 +155,7 @@ async def test_lower_limits_hold_and_are_told(strict: Gateway, socket: SocketOf)
 
 
 async def test_unanswered_requests_are_bounded(strict: Gateway, socket: SocketOf) -> None:
+    """`overloaded` at once for what is beyond, answers for the rest."""
     alice = await socket("alice", url=strict.url)
     await alice.ready()
     for _ in range(100):
@@ -159,6 +169,7 @@ async def test_unanswered_requests_are_bounded(strict: Gateway, socket: SocketOf
 
 
 async def test_messages_per_minute_are_bounded_per_user(strict: Gateway, socket: SocketOf) -> None:
+    """Sends, edits and reactions of all the user's connections count together."""
     alice, again, bob = [await socket(sub, url=strict.url) for sub in ("alice", "alice", "bob")]
     for connection in (alice, again, bob):
         await connection.ready()
@@ -177,6 +188,7 @@ async def test_messages_per_minute_are_bounded_per_user(strict: Gateway, socket:
 
 
 async def test_connections_per_user_are_bounded(strict: Gateway, socket: SocketOf) -> None:
+    """Close code 4429; a place that is free again is given again."""
     first, second = [await socket("alice", url=strict.url) for _ in range(CONNECTIONS)]
     await first.ready()
     await second.ready()
@@ -191,6 +203,7 @@ async def test_connections_per_user_are_bounded(strict: Gateway, socket: SocketO
 async def test_connections_per_address_are_bounded(
     gateway_with: Callable[..., Awaitable[Gateway]], socket: SocketOf, http: ClientSession
 ) -> None:
+    """429 before the handshake, with `Retry-After`; a full gateway closes with 4429."""
     narrow = await gateway_with(CONNECTIONS_PER_MINUTE_PER_IP=2, MAX_CONNECTIONS=1)
     await (await socket("alice", url=narrow.url)).ready()
     full = await socket("bob", url=narrow.url)
@@ -210,6 +223,7 @@ async def test_connections_per_address_are_bounded(
 
 
 async def test_pings_are_answered_with_their_own_payload(socket: SocketOf) -> None:
+    """RFC 6455 section 5.5.3."""
     alice = await socket("alice", autoping=False)
     await alice.ready()
     await alice.socket.ping(b"are you there?")
@@ -218,6 +232,7 @@ async def test_pings_are_answered_with_their_own_payload(socket: SocketOf) -> No
 
 
 async def test_who_answers_no_ping_is_cut_off_and_who_does_is_not(strict: Gateway, socket: SocketOf) -> None:
+    """After two heartbeats without a sign of life."""
     dead, alive = await socket("dead", url=strict.url, autoping=False), await socket("alive", url=strict.url)
     await dead.ready()
     await alive.ready()
@@ -236,6 +251,7 @@ async def test_who_answers_no_ping_is_cut_off_and_who_does_is_not(strict: Gatewa
 async def test_a_reader_that_never_reads_is_closed_and_costs_nobody_anything(
     gateway_with: Callable[..., Awaitable[Gateway]], client: ClientOf, token: TokenOf
 ) -> None:
+    """4408, bounded memory, and the others get every message."""
     limit = 65536
     narrow = await gateway_with(WRITE_BUFFER_LIMIT=limit)
     alice, bob = await client("alice"), await client("bob", url=narrow.url)
@@ -268,6 +284,7 @@ async def test_a_reader_that_never_reads_is_closed_and_costs_nobody_anything(
 async def test_a_gateway_that_stops_answers_what_it_has_taken_and_says_goodbye(
     gateway_with: Callable[..., Awaitable[Gateway]], client: ClientOf, socket: SocketOf
 ) -> None:
+    """SIGTERM: every ack is sent, then 1012, then exit code 0."""
     leaving = await gateway_with()
     bob = await client("bob")
     alice = await socket("alice", url=leaving.url)

@@ -43,6 +43,7 @@ BODIES: dict[str, bytes] = {
 @pytest.mark.parametrize("case", BODIES)
 @pytest.mark.parametrize("key", [*(f"messages.{shard}" for shard in range(SHARDS)), "rooms"])
 async def test_a_command_that_is_none_is_set_aside_with_its_reason(bus: Wire, key: str, case: str) -> None:
+    """Byte for byte, whichever queue it came to."""
     await bus.publish(COMMANDS, key, BODIES[case])
     letter = await bus.dead(lambda letter: letter.key == key and letter.body in (BODIES[case], b"[1]"))
     assert letter.reason
@@ -61,6 +62,7 @@ async def test_a_command_that_is_none_is_set_aside_with_its_reason(bus: Wire, ke
 async def test_a_command_that_nobody_waits_for_is_set_aside_as_well(
     bus: Wire, key: str, forged: JSON, reason: str
 ) -> None:
+    """Without `replyto` an error would be told to nobody."""
     await bus.publish_batch(COMMANDS, key, forged)
     letter = await bus.dead(lambda letter: forged["id"].encode() in letter.body)
     assert reason in letter.reason
@@ -68,6 +70,7 @@ async def test_a_command_that_nobody_waits_for_is_set_aside_as_well(
 
 
 async def test_good_commands_between_bad_ones_are_carried_out(bus: Wire, client: ClientOf) -> None:
+    """In their order, though they share one AMQP message."""
     alice = await client("alice")
     room = (await alice.create_room()).id
     await alice.expect("room.subscribed", room_id=room)
@@ -83,6 +86,7 @@ async def test_good_commands_between_bad_ones_are_carried_out(bus: Wire, client:
 
 
 async def test_questions_answers_and_events_that_are_none_harm_nobody(bus: Wire, client: ClientOf) -> None:
+    """No connection closed, no worker stopped, no message missed."""
     alice, bob = await client("alice"), await client("bob")
     room = (await alice.create_room(members=["bob"])).id
     await bob.expect("room.subscribed", room_id=room)
@@ -135,6 +139,7 @@ FRAMES = st.fixed_dictionaries(
 
 @pytest.fixture
 async def fuzzed(socket: SocketOf) -> RawSocket:
+    """A connection for all examples: it must outlive them."""
     opened = await socket("alice")
     await opened.ready()
     return opened
@@ -143,6 +148,7 @@ async def fuzzed(socket: SocketOf) -> RawSocket:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=FRAMES, number=st.integers(1, 10**9))
 async def test_whatever_a_frame_says_it_is_answered(fuzzed: RawSocket, frame: JSON, number: int) -> None:
+    """With an ack or a refusal, never with silence or an internal error."""
     await fuzzed.send_text(json.dumps({**frame, "id": number}).encode())
     answer = await fuzzed.answer(number)
     assert answer["type"] == "ack" or answer["error"]["code"] not in {"internal", "timeout"}, answer

@@ -19,6 +19,7 @@ async def room_of(owner: Person, *others: Person) -> str:
 
 
 async def refusal(person: Person, type: str, **data: object) -> ErrorCode:
+    """The code of the error that a frame is answered with."""
     with pytest.raises(ChatError) as caught:
         await person.request(type, data)
     return caught.value.code
@@ -38,6 +39,7 @@ async def is_told_nothing(person: Person, room_id: str, witness: Person, speaker
 
 
 async def test_ready_shows_where_every_room_stands(client: ClientOf, tenant: str) -> None:
+    """Roles, counts, last message, and how much is unread."""
     alice = await client("alice")
     silent, busy = await room_of(alice), (await alice.create_room(name="busy", members=["bob"])).id
     for content in ("one", "two"):
@@ -55,6 +57,7 @@ async def test_ready_shows_where_every_room_stands(client: ClientOf, tenant: str
 
 
 async def test_nothing_is_followed_by_wish(client: ClientOf) -> None:
+    """`?subscribe=none`, then one room chosen and given up again."""
     alice = await client("alice")
     room = (await alice.create_room(members=["bob"])).id
     bob = await client("bob", follow=False)
@@ -75,6 +78,7 @@ async def test_nothing_is_followed_by_wish(client: ClientOf) -> None:
 
 
 async def test_who_is_added_follows_at_once(client: ClientOf) -> None:
+    """From where the room stands then, without doing anything."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice)
     await alice.send(room, "before")
@@ -89,6 +93,7 @@ async def test_who_is_added_follows_at_once(client: ClientOf) -> None:
 
 
 async def test_who_is_removed_is_told_nothing_more(client: ClientOf) -> None:
+    """Not even the next message, on a connection that stays open; nor may they ask."""
     alice, bob, carol = [await client(sub) for sub in ("alice", "bob", "carol")]
     room = await room_of(alice, bob, carol)
     await alice.call("member.remove", {"room_id": room, "user_id": "bob"})
@@ -109,6 +114,7 @@ async def test_who_is_removed_is_told_nothing_more(client: ClientOf) -> None:
 
 
 async def test_who_leaves_hands_over(client: ClientOf) -> None:
+    """The last owner's place is taken, and told before the leaving."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice, bob)
     await alice.call("room.leave", {"room_id": room})
@@ -122,6 +128,7 @@ async def test_who_leaves_hands_over(client: ClientOf) -> None:
 
 
 async def test_a_deleted_room_is_gone_for_all(client: ClientOf) -> None:
+    """For members, for admins, and for `ready`."""
     alice, bob, admin = await client("alice"), await client("bob"), await client("admin", roles=("admin",))
     room = await room_of(alice, bob)
     sent = await alice.send(room, "soon forgotten")
@@ -136,6 +143,7 @@ async def test_a_deleted_room_is_gone_for_all(client: ClientOf) -> None:
 
 
 async def test_a_new_role_counts_from_the_next_message(client: ClientOf) -> None:
+    """Rights that workers remember are forgotten in time."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice, bob)
     await bob.send(room, "may I?")
@@ -147,6 +155,7 @@ async def test_a_new_role_counts_from_the_next_message(client: ClientOf) -> None
 
 
 async def test_a_renamed_room_is_told(client: ClientOf) -> None:
+    """With its new version."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice, bob)
     await alice.call("room.update", {"room_id": room, "name": "new"})
@@ -155,6 +164,7 @@ async def test_a_renamed_room_is_told(client: ClientOf) -> None:
 
 
 async def test_an_admin_follows_by_wish_without_being_a_member(client: ClientOf) -> None:
+    """Moderators see what they ask to see."""
     alice, admin = await client("alice"), await client("admin", roles=("admin",))
     room = await room_of(alice)
     await admin.subscribe(room)
@@ -166,6 +176,7 @@ async def test_an_admin_follows_by_wish_without_being_a_member(client: ClientOf)
 
 
 async def test_every_change_is_told_to_every_device_of_every_member(stack: Stack, client: ClientOf) -> None:
+    """The sender's own included, through two gateways, with its `rev` and content."""
     alice, phone = await client("alice"), await client("alice", url=stack.gateway_urls[1])
     bob = await client("bob", url=stack.gateway_urls[1])
     room = await room_of(alice, phone, bob)
@@ -189,6 +200,7 @@ async def test_every_change_is_told_to_every_device_of_every_member(stack: Stack
 
 
 async def test_all_see_one_order(stack: Stack, client: ClientOf) -> None:
+    """Four at once on two gateways: one order without gap, and each sender's own order within it."""
     members = [await client(f"user{number}", url=stack.gateway_urls[number % 2]) for number in range(4)]
     room = await room_of(*members)
     each = 40
@@ -210,6 +222,7 @@ async def test_all_see_one_order(stack: Stack, client: ClientOf) -> None:
 
 
 async def test_tenants_never_meet(client: ClientOf, socket: SocketOf, token: TokenOf) -> None:
+    """The same name in another tenant is somebody else."""
     alice = await client("alice")
     room = await room_of(alice)
     stranger = await socket(params={"token": token("alice", tenant="another")})
@@ -224,6 +237,7 @@ async def test_tenants_never_meet(client: ClientOf, socket: SocketOf, token: Tok
 
 
 async def test_typing_is_shown_once_and_stops_by_itself_when_one_goes(stack: Stack, client: ClientOf) -> None:
+    """Ephemeral: no change of the timeline."""
     alice, bob = await client("alice"), await client("bob", url=stack.gateway_urls[1])
     room = await room_of(alice, bob)
     await alice.typing(room)
@@ -239,6 +253,7 @@ async def test_typing_is_shown_once_and_stops_by_itself_when_one_goes(stack: Sta
 
 
 async def test_reading_moves_marks_forward_and_is_told(client: ClientOf) -> None:
+    """Never back, never beyond the last message; writing is reading."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice, bob)
     for content in "abc":
@@ -253,6 +268,7 @@ async def test_reading_moves_marks_forward_and_is_told(client: ClientOf) -> None
 
 
 async def test_unread_is_what_others_have_said_since(client: ClientOf) -> None:
+    """`seq` minus the read mark, on every new device."""
     alice, bob = await client("alice"), await client("bob")
     room = await room_of(alice, bob)
 

@@ -42,6 +42,7 @@ PAGES: list[tuple[dict[str, int], list[int], bool, bool]] = [
 
 
 async def test_history_is_paged_before_after_and_around(client: ClientOf) -> None:
+    """Every page of the table, with what lies on both sides of it."""
     alice = await client("alice")
     room, _ = await room_with(alice, 10)
     for asked, seqs, before, after in PAGES:
@@ -51,6 +52,7 @@ async def test_history_is_paged_before_after_and_around(client: ClientOf) -> Non
 
 
 async def test_the_history_of_an_empty_room_is_empty(client: ClientOf) -> None:
+    """Nothing, before nothing, after nothing."""
     alice = await client("alice")
     room, _ = await room_with(alice, 0)
     for asked in ({}, {"before": 5}, {"after": 0}, {"around": 1}):
@@ -59,6 +61,7 @@ async def test_the_history_of_an_empty_room_is_empty(client: ClientOf) -> None:
 
 
 async def test_a_whole_history_is_walked_both_ways(client: ClientOf) -> None:
+    """Page by page, nothing twice and nothing left out."""
     alice = await client("alice")
     room, _ = await room_with(alice, 7)
     back: list[int] = []
@@ -78,14 +81,17 @@ async def test_a_whole_history_is_walked_both_ways(client: ClientOf) -> None:
 
 
 async def page_since(person: Person, room: str, cursor: str | None, **limit: int) -> RoomSyncView:
+    """One page of what has changed in a room."""
     return (await person.sync({room: cursor}, **limit)).rooms[room]
 
 
 def contents(page: RoomSyncView) -> list[tuple[int, int, str]]:
+    """(seq, rev, content) of its messages."""
     return [(message.seq, message.rev, message.content) for message in page.messages]
 
 
 async def test_sync_tells_the_latest_state_of_all_that_has_changed(client: ClientOf) -> None:
+    """Edits, reactions, deletions and new messages, each message once, ascending by `rev`."""
     alice, bob = await client("alice"), await client("bob")
     room, ids = await room_with(alice, 4)
     before = (await page_since(bob, room, None)).cursor
@@ -104,6 +110,7 @@ async def test_sync_tells_the_latest_state_of_all_that_has_changed(client: Clien
 
 
 async def test_sync_is_paged_and_never_ends_at_a_full_page(client: ClientOf) -> None:
+    """Only a page that is not full proves that it was the last."""
     alice = await client("alice")
     room, _ = await room_with(alice, 6)
     cursor, pages = "0:0", []
@@ -119,6 +126,7 @@ async def test_sync_is_paged_and_never_ends_at_a_full_page(client: ClientOf) -> 
 
 @pytest.mark.parametrize("cursor", [None, "zzzzzzzz:3", "0:99"], ids=["none", "of another epoch", "of the future"])
 async def test_a_cursor_that_means_nothing_is_answered_with_a_snapshot(client: ClientOf, cursor: str | None) -> None:
+    """An explicit reset, never a part in silence."""
     alice = await client("alice")
     room, _ = await room_with(alice, 5)
     page = await page_since(alice, room, cursor, limit=2)
@@ -128,6 +136,7 @@ async def test_a_cursor_that_means_nothing_is_answered_with_a_snapshot(client: C
 
 
 async def test_one_sync_serves_many_rooms_and_names_those_it_may_not(client: ClientOf) -> None:
+    """A closed room spoils nothing for the others."""
     alice, bob = await client("alice"), await client("bob")
     mine, _ = await room_with(bob, 1)
     shared, _ = await room_with(alice, 2)
@@ -138,6 +147,7 @@ async def test_one_sync_serves_many_rooms_and_names_those_it_may_not(client: Cli
 
 
 async def test_a_room_made_anew_is_another_history(client: ClientOf) -> None:
+    """New epoch, counted from 1; an old cursor gets a reset."""
     alice, service = await client("alice"), await client("service", roles=("service",))
     room = (await alice.create_room(type="direct", members=["bob"])).id
     old = await alice.send(room, "old")
@@ -157,6 +167,7 @@ async def test_a_room_made_anew_is_another_history(client: ClientOf) -> None:
 
 
 async def exists(person: Person, message_id: str) -> bool:
+    """Whether a message can still be read."""
     try:
         await person.request("message.get", {"message_id": message_id})
     except ChatError as error:

@@ -41,12 +41,14 @@ async def refused(socket: RawSocket, code: ErrorCode, close: int) -> str:
 
 
 async def test_in_the_query(socket: SocketOf, token: TokenOf, tenant: str) -> None:
+    """For clients that cannot set headers."""
     opened = await socket(params={"token": token("alice", name="Alice")})
     user = (await opened.ready())["user"]
     assert (user["id"], user["name"], user["tenant"]) == ("alice", "Alice", tenant)
 
 
 async def test_in_the_subprotocols_which_are_not_echoed(socket: SocketOf, token: TokenOf) -> None:
+    """Browsers can set these; the answer must not repeat the token."""
     opened = await socket(protocols=("parley.v1", f"bearer.{token('alice')}"))
     assert (await opened.ready())["user"]["id"] == "alice"
     assert opened.socket.protocol == "parley.v1"
@@ -54,17 +56,20 @@ async def test_in_the_subprotocols_which_are_not_echoed(socket: SocketOf, token:
 
 @pytest.mark.parametrize("name", ["token", "jwt"])
 async def test_in_a_cookie_of_the_same_site(socket: SocketOf, token: TokenOf, stack: Stack, name: str) -> None:
+    """Where the Origin header names this very host."""
     headers = {"Cookie": f"{name}={token('alice')}", "Origin": stack.gateway_urls[0]}
     assert (await (await socket(headers=headers)).ready())["user"]["id"] == "alice"
 
 
 @pytest.mark.parametrize("origin", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
 async def test_not_in_a_cookie_of_another_site(socket: SocketOf, token: TokenOf, origin: dict[str, str]) -> None:
+    """Else every page could chat in its visitors' names."""
     opened = await socket(headers={"Cookie": f"token={token('alice')}", **origin})
     assert "ALLOWED_ORIGINS" in await refused(opened, ErrorCode.FORBIDDEN, CloseCode.FORBIDDEN)
 
 
 async def test_in_a_cookie_of_an_allowed_origin(proxied: Gateway, socket: SocketOf, token: TokenOf) -> None:
+    """As ALLOWED_ORIGINS says."""
     headers = {"Cookie": f"token={token('alice')}", "Origin": "https://other.example"}
     assert (await (await socket(url=proxied.url, headers=headers)).ready())["user"]["id"] == "alice"
 
@@ -73,11 +78,13 @@ async def test_in_a_cookie_of_an_allowed_origin(proxied: Gateway, socket: Socket
 
 
 def unsigned(sub: str) -> str:
+    """A token of algorithm `none` (RFC 8725 section 2.1)."""
     parts = ({"alg": "none", "typ": "JWT"}, {"sub": sub, "exp": int(time.time()) + 60})
     return ".".join(base64.urlsafe_b64encode(orjson.dumps(part)).decode().rstrip("=") for part in parts) + "."
 
 
 async def test_without_a_token_nobody_comes_in(socket: SocketOf) -> None:
+    """4401, and the message says where a token may stand."""
     message = await refused(await socket(), ErrorCode.UNAUTHENTICATED, CloseCode.UNAUTHENTICATED)
     assert "?token=" in message
 
@@ -94,12 +101,14 @@ async def test_without_a_token_nobody_comes_in(socket: SocketOf) -> None:
     ids=["garbage", "unsigned", "wrong secret", "expired", "unusable claim"],
 )
 async def test_a_bad_token_is_refused_with_the_reason(socket: SocketOf, bad: str, why: str) -> None:
+    """Which does not repeat the token."""
     message = await refused(await socket(params={"token": bad}), ErrorCode.UNAUTHENTICATED, CloseCode.UNAUTHENTICATED)
     assert why in message
     assert bad not in message
 
 
 async def test_the_tenant_header_must_agree_with_the_token(socket: SocketOf, tenant: str) -> None:
+    """4403 where it does not."""
     assert (await (await socket("alice", headers={"x-tenant-tag": tenant})).ready())["user"]["tenant"] == tenant
     other = await socket("alice", headers={"x-tenant-tag": "another"})
     await refused(other, ErrorCode.FORBIDDEN, CloseCode.FORBIDDEN)
@@ -108,6 +117,7 @@ async def test_the_tenant_header_must_agree_with_the_token(socket: SocketOf, ten
 async def test_a_trusted_tenant_header_decides_for_tokens_without_the_claim(
     proxied: Gateway, socket: SocketOf, token: TokenOf, tenant: str
 ) -> None:
+    """But never against a claim, and only where it is trusted."""
     open_token = {"token": token("alice", tenant=None)}
     opened = await socket(url=proxied.url, params=open_token, headers={"x-tenant-tag": tenant})
     assert (await opened.ready())["user"]["tenant"] == tenant
@@ -121,6 +131,7 @@ async def test_a_trusted_tenant_header_decides_for_tokens_without_the_claim(
 
 
 async def test_a_connection_ends_with_its_token_unless_it_is_renewed(socket: SocketOf, token: TokenOf) -> None:
+    """4401 for one of two with the same token, while the renewed one goes on."""
     brief = {"token": token("alice", ttl=3 - LEEWAY)}
     renewed, other = await socket(params=brief), await socket(params=brief)
     await renewed.ready()
@@ -132,6 +143,7 @@ async def test_a_connection_ends_with_its_token_unless_it_is_renewed(socket: Soc
 
 
 async def test_a_renewal_must_be_ones_own(socket: SocketOf, token: TokenOf) -> None:
+    """A refused renewal changes nothing."""
     alice = await socket("alice")
     await alice.ready()
     for bad, code in [
@@ -145,6 +157,7 @@ async def test_a_renewal_must_be_ones_own(socket: SocketOf, token: TokenOf) -> N
 
 
 async def test_a_renewed_token_changes_what_one_may_do(socket: SocketOf, token: TokenOf, http: ClientSession) -> None:
+    """Its roles count from the next frame."""
     alice, bob = await socket("alice"), await socket("bob")
     await alice.ready()
     await bob.ready()

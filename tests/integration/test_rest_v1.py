@@ -99,11 +99,13 @@ SUCCEEDS: dict[str, Step] = {
 
 
 def test_every_endpoint_is_shown_to_succeed() -> None:
+    """A new row without a step here fails."""
     assert SUCCEEDS.keys() == ROWS.keys()
 
 
 @pytest.mark.parametrize("row", SUCCEEDS)
 async def test_an_endpoint_answers_as_its_row_says(callers: Callers, row: str) -> None:
+    """Status and body are those that the row and its contract name."""
     route, (sub, body, check) = ROWS[row], SUCCEEDS[row]
     answer = await callers[sub](route.method, callers.path(route), body)
     assert answer.status == route.status, answer
@@ -117,6 +119,7 @@ async def test_an_endpoint_answers_as_its_row_says(callers: Callers, row: str) -
 
 
 def refused(answer: Answer, status: int, code: str) -> JSON:
+    """Check an answer's status and error code; its error."""
     assert (answer.status, answer.error) == (status, code), answer
     error: JSON = answer.body["error"]
     assert error["message"]
@@ -125,12 +128,14 @@ def refused(answer: Answer, status: int, code: str) -> JSON:
 
 
 def valid(row: str) -> JSON | None:
+    """A body that the endpoint would accept."""
     body = SUCCEEDS[row][1]
     return dict(body) if body is not None else None
 
 
 @pytest.mark.parametrize("row", ROWS)
 async def test_nobody_comes_in_without_a_token(still: Callers, row: str) -> None:
+    """401 and how to authenticate, before anything else is looked at."""
     route = ROWS[row]
     answer = await still.nobody(route.method, still.path(route), valid(row))
     refused(answer, 401, "unauthenticated")
@@ -141,6 +146,7 @@ async def test_nobody_comes_in_without_a_token(still: Callers, row: str) -> None
 
 @pytest.mark.parametrize("row", [row for row in ROWS if "{" in row])
 async def test_what_is_anothers_is_closed(still: Callers, row: str) -> None:
+    """403 within the tenant, 404 from outside it, just as for what does not exist."""
     route = ROWS[row]
     path, nowhere = still.path(route), still.path(route, room_id="nowhere", message_id=UNKNOWN_MESSAGE)
     refused(await still["outsider"](route.method, path, valid(row)), 403, "forbidden")
@@ -150,6 +156,7 @@ async def test_what_is_anothers_is_closed(still: Callers, row: str) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 async def test_an_unknown_field_is_named(still: Callers, row: str) -> None:
+    """In the query as in the body."""
     route = ROWS[row]
     if route.method in {"GET", "DELETE"}:
         answer = await still["bob"](route.method, f"{still.path(route)}?nonsense=1")
@@ -163,6 +170,7 @@ async def test_an_unknown_field_is_named(still: Callers, row: str) -> None:
 @pytest.mark.parametrize("row", [row for row, route in ROWS.items() if route.method in {"POST", "PATCH", "PUT"}])
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'"text"', b"\xff", b"null"], ids=repr)
 async def test_a_body_that_is_no_object_is_refused(still: Callers, row: str, body: bytes) -> None:
+    """Broken JSON and JSON of another shape."""
     route = ROWS[row]
     refused(await still["bob"](route.method, still.path(route), raw=body), 400, "invalid")
 
@@ -187,23 +195,27 @@ REFUSALS: dict[str, tuple[str, str, str, JSON | None, int, str]] = {
 
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_a_wish_is_refused(still: Callers, case: str) -> None:
+    """With the status and code that the table says."""
     sub, method, path, body, status, code = REFUSALS[case]
     named = path.format(room=still.scene.room.id, message=still.scene.message.message_id)
     refused(await still[sub](method, named, body), status, code)
 
 
 async def test_a_method_that_does_not_exist_is_answered_with_those_that_do(still: Callers) -> None:
+    """405 and `Allow`, in the one error shape."""
     answer = await still["bob"]("PUT", "/v1/rooms")
     refused(answer, 405, "invalid")
     assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
 
 
 async def test_a_body_too_large_is_refused(still: Callers) -> None:
+    """413, in the one error shape."""
     answer = await still["bob"]("POST", "/v1/rooms", raw=b"[" + b" " * 70_000)
     refused(answer, 413, "too_large")
 
 
 async def test_refusals_have_left_no_trace(still: Callers) -> None:
+    """After all refusals above, room and timeline are as they were."""
     history = await still["bob"]("GET", f"/v1/rooms/{still.scene.room.id}/messages")
     assert [(message["content"], message["rev"]) for message in history.body["messages"]] == [("first", 1)]
     room = await still["bob"]("GET", f"/v1/rooms/{still.scene.room.id}")
@@ -214,6 +226,7 @@ async def test_refusals_have_left_no_trace(still: Callers) -> None:
 
 
 async def test_a_repeated_write_has_one_effect(api: ApiOf) -> None:
+    """`Idempotency-Key` is the `client_id`: 201 first, 200 again, 409 for something else."""
     alice = api("alice")
     made = await alice("POST", "/v1/rooms", {"name": "once"}, Idempotency_Key="room-1")
     again = await alice("POST", "/v1/rooms", {"name": "once"}, Idempotency_Key="room-1")
@@ -231,6 +244,7 @@ async def test_a_repeated_write_has_one_effect(api: ApiOf) -> None:
 
 
 async def test_a_repetition_through_another_gateway_is_one_message(api: ApiOf, stack: Stack) -> None:
+    """No gateway has to remember anything."""
     here, there = api("alice"), api("alice", url=stack.gateway_urls[1])
     room = (await here("POST", "/v1/rooms")).body["id"]
     path = f"/v1/rooms/{room}/messages"
@@ -240,6 +254,7 @@ async def test_a_repetition_through_another_gateway_is_one_message(api: ApiOf, s
 
 
 async def test_the_tenant_header_must_agree(api: ApiOf, tenant: str) -> None:
+    """With the token's claim, or with the default tenant where there is none."""
     alice = api("alice")
     assert (await alice("GET", "/v1/rooms", x_tenant_tag=tenant)).status == 200
     refused(await alice("GET", "/v1/rooms", x_tenant_tag="another"), 403, "forbidden")
@@ -249,6 +264,7 @@ async def test_the_tenant_header_must_agree(api: ApiOf, tenant: str) -> None:
 
 
 async def test_a_token_in_the_query_or_a_cookie_of_the_same_site(api: ApiOf, token: Any, stack: Stack) -> None:
+    """A cookie alone reads but writes nothing: a foreign form could send it."""
     nobody = api(None)
     assert (await nobody("GET", f"/v1/rooms?token={token('alice')}")).status == 200
     cookie = f"token={token('alice')}"
@@ -259,6 +275,7 @@ async def test_a_token_in_the_query_or_a_cookie_of_the_same_site(api: ApiOf, tok
 
 
 async def test_lists_are_paged(api: ApiOf) -> None:
+    """By `after`, until there is no `next`."""
     alice = api("alice")
     made = {(await alice("POST", "/v1/rooms", {"name": str(number)})).body["id"] for number in range(5)}
     seen: list[str] = []
@@ -279,6 +296,7 @@ async def test_lists_are_paged(api: ApiOf) -> None:
 
 
 async def test_states_and_sync_say_where_rooms_stand(callers: Callers) -> None:
+    """What a client without a socket needs to catch up."""
     room = callers.scene.room.id
     states = (await callers["bob"]("POST", "/v1/rooms/states", {"room_ids": [room]})).body["states"]
     assert [(state["seq"], state["rev"], state["read_seq"], state["unread"]) for state in states] == [(1, 1, 0, 1)]
@@ -289,6 +307,7 @@ async def test_states_and_sync_say_where_rooms_stand(callers: Callers) -> None:
 
 
 async def test_what_is_done_by_rest_is_told_to_sockets(api: ApiOf, client: ClientOf) -> None:
+    """It is the same command, whichever way it came."""
     alice, bob = api("alice", name="Alice"), await client("bob")
     room = (await alice("POST", "/v1/rooms", {"members": ["bob"]})).body["id"]
     await bob.expect("room.subscribed", room_id=room)
@@ -300,6 +319,7 @@ async def test_what_is_done_by_rest_is_told_to_sockets(api: ApiOf, client: Clien
 
 
 async def test_messages_per_minute_are_bounded_here_too(gateway_with: Any, api: ApiOf) -> None:
+    """429 with `Retry-After`, per user."""
     strict: Gateway = await gateway_with(MESSAGES_PER_MINUTE=2)
     alice, bob = api("alice", url=strict.url), api("bob", url=strict.url)
     room = (await alice("POST", "/v1/rooms", {"members": ["bob"]})).body["id"]
@@ -316,6 +336,7 @@ async def test_messages_per_minute_are_bounded_here_too(gateway_with: Any, api: 
 
 
 async def test_health_metrics_and_documents_are_served(api: ApiOf) -> None:
+    """Without a token."""
     nobody = api(None)
     assert (await nobody("GET", "/livez")).body == {"status": "ok"}
     assert (await nobody("GET", "/readyz")).body == {"status": "ready", "checks": {"rabbitmq": "ok"}}

@@ -20,6 +20,7 @@ PAGE = 2
 
 
 def message(seq: int, rev: int) -> MessageView:
+    """A message as of a `rev`."""
     return MessageView(
         id=f"{seq:024x}", room_id=ROOM, seq=seq, rev=rev, type=MessageType.TEXT, content=f"{seq} at {rev}",
         sender=SenderView(id="alice"), created_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -27,6 +28,7 @@ def message(seq: int, rev: int) -> MessageView:
 
 
 def live(view: MessageView, rev: int, kind: str = "message.updated") -> Event:
+    """A change as the stream brings it."""
     return Event(kind, view.model_dump(mode="json"), ROOM, view.seq, rev)
 
 
@@ -198,6 +200,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.integers(0, 5)),
 @given(STEPS)
 @example([("send", 0)] * 3 + [("reconnect", 0), ("step", 0), ("step", 0), ("step", 0), ("edit", 0), ("reconnect", 0)])
 def test_nothing_is_missed_and_nothing_comes_twice(steps: list[tuple[str, int]]) -> None:
+    """Any order of changes, losses, healings, reconnections and pages."""
     reader = Reader(Room())
     for action, number in steps:
         ACTIONS[action](reader, number)
@@ -208,12 +211,14 @@ def test_nothing_is_missed_and_nothing_comes_twice(steps: list[tuple[str, int]])
 @settings(max_examples=200, deadline=None)
 @given(STEPS)
 def test_what_is_held_back_is_bounded_and_fetched_again(steps: list[tuple[str, int]]) -> None:
+    """The same with room for a single held change."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_HELD", 1)
         test_nothing_is_missed_and_nothing_comes_twice.hypothesis.inner_test(steps)  # type: ignore[attr-defined]
 
 
 def test_a_client_begins_where_the_room_stands() -> None:
+    """And is behind when the room stands elsewhere later."""
     timeline = Timeline(ROOM)
     assert timeline.holding
     assert timeline.meet(Position("a", 7, 9))
@@ -223,6 +228,7 @@ def test_a_client_begins_where_the_room_stands() -> None:
 
 
 def test_a_snapshot_newer_than_its_cursor_is_not_told_again() -> None:
+    """What happened between cursor and snapshot comes live as well."""
     timeline = Timeline(ROOM, Position("a", 5, 5))
     snapshot = RoomSyncView(
         epoch="b", seq=1, rev=1, cursor="b:1", reset=True, has_more=False, messages=[message(1, 1), message(2, 2)]
@@ -238,6 +244,7 @@ def test_a_snapshot_newer_than_its_cursor_is_not_told_again() -> None:
 
 
 def test_what_came_before_the_room_was_known_is_not_lost() -> None:
+    """It is held back until the room's state is known."""
     timeline = Timeline(ROOM)
     timeline.keep(live(message(8, 10), 10))
     assert not timeline.meet(Position("a", 7, 9))
