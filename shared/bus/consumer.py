@@ -26,6 +26,7 @@ class _Source:
 
     channel: AbstractChannel
     closing: bool = False
+    abandoned: bool = False
     taken: int = 0
     acked: int = 0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,8 +66,14 @@ class Consumer:
     async def add(self, queue: Queue) -> None:
         """Consume `queue` from now on, through every reconnection; at the next one where there is no link now."""
         self._queues[queue.name] = queue
-        if self._connection is not None:
-            await self._consume(self._connection, queue)
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await self._consume(connection, queue)
+        except LOST as error:
+            if connection is self._connection:
+                self._link.reset(f"{queue.name} cannot be consumed: {error!r}")
 
     async def release(self, name: str) -> None:
         """Stop consuming a queue without leaving two readers of it.
@@ -106,7 +113,7 @@ class Consumer:
             delivery.source.taken -= 1
         for source, tag in last.items():
             try:
-                if tag - source.acked > self._unacked and not source.channel.is_closed:
+                if tag - source.acked > self._unacked and not (source.abandoned or source.channel.is_closed):
                     channel = await source.channel.get_underlay_channel()
                     await channel.basic_ack(tag, multiple=True)
                     source.acked = tag
@@ -118,6 +125,7 @@ class Consumer:
     def abandon(self, deliveries: Iterable[Delivery], reason: str) -> None:
         """Leave what was taken unacked and drop the link, so that the broker delivers it again."""
         for delivery in deliveries:
+            delivery.source.abandoned = True  # an ack of what was taken later would cover this as well
             delivery.source.taken -= 1
             if not delivery.source.taken:
                 delivery.source.quiet.set()
