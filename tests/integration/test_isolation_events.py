@@ -189,3 +189,5 @@ async def test_who_is_removed_while_coming_in_does_not_stay(
         await owner.saw("message.created", room_id, secret)
         for listener in guests:
             assert await listener.overheard(secret) == []
+            if listener is not guest:
+                await listener.socket.socket.close()
