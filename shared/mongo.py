@@ -67,8 +67,9 @@ T = TypeVar("T")
 
 _DUPLICATE = 11000
 _WRITE_CONFLICT = 112
-_TRANSIENT_CODES = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-"""Host unreachable, network timeouts, shutting down, not primary, interrupted: the server's retryable codes."""
+_TRANSIENT_CODES = frozenset({6, 7, 43, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
+"""Host unreachable, network timeouts, shutting down, not primary, interrupted: the server's retryable codes, and those
+of a restart in the middle of a read: a cursor that is gone, and majority reads that are not possible yet."""
 
 
 class Mongo:
@@ -154,8 +155,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, BulkWriteError):
         codes = {item.get("code") for item in error.details.get("writeErrors", ())}
-        concern = error.details.get("writeConcernErrors")
-        return bool(concern) and not codes
+        return codes <= _TRANSIENT_CODES  # without any, its majority was not reached
     return isinstance(error, OperationFailure) and error.code in _TRANSIENT_CODES
 
 
