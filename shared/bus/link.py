@@ -21,6 +21,10 @@ log = get_logger(__name__)
 
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 5.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""Seconds between attempts to connect; the longest is what a process may stay away longer than the broker."""
+
 LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 """What an operation on a lost or broken connection raises."""
 
@@ -76,11 +80,11 @@ class Link:
 
     async def run(self) -> None:
         """Connect, and connect again after every loss, with growing pauses. Ends only by cancellation."""
-        pause = 0.1
+        pause = FIRST_PAUSE
         while True:
             try:
                 await self._connect()
-                pause = 0.1
+                pause = FIRST_PAUSE
                 await self._lost.wait()
                 log.warning("broker link lost")
             except LOST as error:
@@ -88,7 +92,7 @@ class Link:
             finally:
                 await self._drop()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _connect(self) -> None:
         self._lost = lost = asyncio.Event()
