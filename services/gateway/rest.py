@@ -82,7 +82,11 @@ def _converted(text: str, annotation: Any) -> Any:
 
 
 async def _body_of(request: web.Request) -> JSON:
-    body = await request.read()
+    try:
+        body = await request.read()
+    except web.RequestPayloadError as error:
+        refused = "The body is not what its Content-Encoding or Transfer-Encoding says."
+        raise ChatError(ErrorCode.INVALID, refused) from error
     if not body:
         return {}
     try:
