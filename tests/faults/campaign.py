@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ from shared.mongo import Mongo
 from tests.faults import database
 from tests.faults.checker import check, given_up
 from tests.faults.faults import Strike
+from tests.faults.logs import errors
 from tests.faults.record import SEND, Answered, Asked, ClientLog, Stored, Told, Written, save
 from tests.faults.site import Site
 from tests.faults.talker import Talker
@@ -79,7 +81,7 @@ class Round:
 
     Args:
         name: names the tenant, and the directory of the logs.
-        directory: where the logs are written if something is broken.
+        directory: where what clients and database said is written.
     """
 
     def __init__(self, site: Site, name: str, random: Random, directory: Path) -> None:
@@ -93,7 +95,7 @@ class Round:
 
     async def run(self, strikes: Iterable[tuple[str, Strike]]) -> Outcome:
         """Let faults strike, in this order; each with the name it bears in the outcome."""
-        mongo = Mongo(self._site.servers.mongo_url, "tests")
+        mongo, start = Mongo(self._site.servers.mongo_url, "tests"), datetime.now(UTC)
         try:
             async with AsyncExitStack() as clients:
                 await self._people(clients)
@@ -109,7 +111,7 @@ class Round:
                 late, rest = await self._rest(mongo)
             stored = await database.read(mongo, self._rooms)
             written = await database.written(mongo, began, self._rooms)
-            return self._judge(stored, written, late, rest)
+            return self._judge(stored, written, late + errors(self._site.services.home.log, start), rest)
         finally:
             mongo.close()
 
@@ -202,9 +204,9 @@ class Round:
             if not any(int(count) for count in counts.values()):
                 return
 
-    def _judge(self, stored: list[Stored], written: list[Written], late: list[str], rest: float) -> Outcome:
+    def _judge(self, stored: list[Stored], written: list[Written], broken: list[str], rest: float) -> Outcome:
         logs = [talker.log for talker in self._talkers]
-        broken = late + check(logs, stored, written)
+        broken += check(logs, stored, written)
         broken += [
             f"after '{felt.name}' ({felt.detail}) no message was acked in {sorted(felt.rooms)} for {RECOVERY_TIMEOUT} s"
             for felt in self._felt
@@ -212,13 +214,12 @@ class Round:
         ]
         entries = [entry for log in logs for entry in log.entries]
         told = [entry for entry in entries if isinstance(entry, Told)]
-        if broken:
-            directory = self._directory / self._name
-            directory.mkdir(parents=True)
-            for log in logs:
-                log.save(directory)
-            save(stored, directory / "database.jsonl")
-            save(written, directory / "written.jsonl")
+        directory = self._directory / self._name
+        directory.mkdir(parents=True)
+        for log in logs:
+            log.save(directory)
+        save(stored, directory / "database.jsonl")
+        save(written, directory / "written.jsonl")
         return Outcome(
             felt=self._felt,
             broken=broken,

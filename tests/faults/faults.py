@@ -98,6 +98,20 @@ async def _zombie(site: Site, random: Random) -> str:
     return f"SIGSTOP {victim}, its shards given away, awake after {seconds:.1f} s"
 
 
+async def _orphan(site: Site, random: Random) -> str:
+    """The same, but it is not even told: it wakes up with a socket full of commands that another one carries out."""
+    victim, asleep, orphan = random.choice(site.workers), random.uniform(0.2, 1.0), random.uniform(2.0, 4.0)
+    await site.send_signal(victim, signal.SIGSTOP)
+    await asyncio.sleep(asleep)
+    with site.proxy.orphaned(victim):
+        await asyncio.sleep(orphan)
+        await site.send_signal(victim, signal.SIGCONT)
+        await asyncio.sleep(asleep)
+    return (
+        f"SIGSTOP {victim}, its shards given away, awake after {asleep + orphan:.1f} s and not told for {asleep:.1f} s"
+    )
+
+
 async def _power_cut(site: Site, _random: Random) -> str:
     await site.kill_everything()
     return "SIGKILL everything at once"
@@ -137,7 +151,7 @@ ESSENTIAL: dict[str, Fault] = {
     "broker killed": Fault(_kill(_rabbitmq), kills=True),
     "database killed": Fault(_kill(_mongod), kills=True),
     "worker paused": Fault(_pause(_workers, 1.0, 4.0)),
-    "worker replaced while paused": Fault(_zombie),
+    "worker replaced while paused": Fault(_orphan),
     "gateway's link cut": Fault(_cut(_gateways)),
     "worker's link cut": Fault(_cut(_workers)),
 }
@@ -152,6 +166,7 @@ FURTHER: dict[str, Fault] = {
     "worker mute, then killed": Fault(_mute(_workers, kill=True), kills=True),
     "gateway's connection closed": Fault(_close(_gateways)),
     "worker's connection closed": Fault(_close(_workers)),
+    "worker closed while paused": Fault(_zombie),
     "rooms' connection closed": Fault(_close(_rooms)),
     "worker restarted": Fault(_restart(_workers)),
     "gateway restarted": Fault(_restart(_gateways)),

@@ -26,6 +26,7 @@ class _Link:
     name: str = ""
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
     hears: asyncio.Event = field(default_factory=asyncio.Event)
+    orphaned: bool = False
 
     def abort(self) -> None:
         """End it without a word, on both sides."""
@@ -95,6 +96,19 @@ class Proxy:
             for link in links:
                 link.speaks.set()
 
+    @contextmanager
+    def orphaned(self, name: str) -> Iterator[None]:
+        """Cut the links of a process on the broker's side only: while in the context, the process believes in them."""
+        links = self._of(name)
+        for link in links:
+            link.orphaned = True
+            link.broker.transport.abort()
+        try:
+            yield
+        finally:
+            for link in links:
+                link.abort()
+
     def _of(self, name: str) -> list[_Link]:
         return [link for link in self._links if link.name == name]
 
@@ -128,13 +142,15 @@ class Proxy:
             if listen and not link.name:
                 link.name = _name_in(data)
             await gate.wait()
-            if target.is_closing():
+            if not target.is_closing():
+                target.write(data)
+                with suppress(ConnectionError):
+                    await target.drain()
+            elif not link.orphaned:
                 break
-            target.write(data)
-            with suppress(ConnectionError):
-                await target.drain()
         # The end of one direction is the end of both: AMQP has no half-closed connections.
-        link.abort()
+        if listen or not link.orphaned:
+            link.abort()
 
 
 def _name_in(data: bytes) -> str:

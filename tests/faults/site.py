@@ -55,10 +55,6 @@ class Site:
         """A user's token."""
         return issue_token(self.services.jwt_secret, sub=sub, tenant=tenant)
 
-    def log_of(self, name: str) -> Path:
-        """The log of a process."""
-        return self._stack_of(name).home.log_path(name)
-
     async def send_signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process; return once it is dead where it is to die of it."""
         await self._stack_of(name).kill(name, number)
