@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from shared.mongo import Mongo
+from tests.faults.people import Hall, hall
 from tests.faults.site import Site, site
 from tests.harness.own_task import in_own_task
 
@@ -38,7 +39,8 @@ async def mongo(site: Site) -> AsyncIterator[Mongo]:
     database.close()
 
 
-@pytest.fixture
-def tenant() -> str:
-    """This test's own tenant."""
-    return f"t-{uuid4().hex[:12]}"
+@pytest.fixture(name="hall")
+async def own_hall(site: Site) -> AsyncIterator[Hall]:
+    """A place for this test's own people."""
+    async with hall(site, f"t-{uuid4().hex[:12]}") as people:
+        yield people

@@ -26,6 +26,7 @@ class _Link:
     name: str = ""
     speaks: asyncio.Event = field(default_factory=asyncio.Event)
     hears: asyncio.Event = field(default_factory=asyncio.Event)
+    holds: asyncio.Event = field(default_factory=asyncio.Event)
     orphaned: bool = False
 
     def abort(self) -> None:
@@ -96,6 +97,11 @@ class Proxy:
             for link in links:
                 link.speaks.set()
 
+    async def holding(self, name: str) -> None:
+        """Return once something is held back of what goes to or from a process."""
+        [link] = self._of(name)
+        await link.holds.wait()
+
     @contextmanager
     def orphaned(self, name: str) -> Iterator[None]:
         """Cut the links of a process on the broker's side only: while in the context, the process believes in them."""
@@ -141,7 +147,9 @@ class Proxy:
         while data := await source.read(CHUNK):
             if listen and not link.name:
                 link.name = _name_in(data)
-            await gate.wait()
+            if not gate.is_set():
+                link.holds.set()
+                await gate.wait()
             if not target.is_closing():
                 target.write(data)
                 with suppress(ConnectionError):
