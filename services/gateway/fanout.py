@@ -18,10 +18,13 @@ from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
-from shared.contracts.messages import MAX_PAGE, RoomSyncView, Sync
+from shared.contracts.messages import MAX_PAGE, RoomSyncView, Sync, TimelineEvent
 from shared.logging import get_logger
 
 log = get_logger(__name__)
+
+_HAPPENINGS = {name for name, row in native.EMIT.items() if not issubclass(row.event, TimelineEvent)}
+"""What is shown without a position in the timeline."""
 
 MAX_HEALED_AT_ONCE = 100
 MAX_HEALED_CHANGES = 10_000
@@ -66,7 +69,8 @@ class Fanout:
     def _show(self, feed: Feed, envelope: JSON) -> None:
         kind, rev = envelope["type"], envelope.get("roomrev")
         if rev is None:
-            self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
+            if kind in _HAPPENINGS:
+                self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
             return
         # Before the feed moves on: what cannot be shown must not count as delivered.
         data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, envelope["data"]["message"])

@@ -19,6 +19,7 @@ from shared.contracts.base import Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.contracts.messages import GetRoomStates, RoomStateView
 from shared.contracts.rooms import (
+    EVENTS,
     GetRoom,
     ListRooms,
     MemberAdded,
@@ -182,6 +183,8 @@ class Subscriptions:
             deliveries = await self._consumer.take(128)
             for delivery in deliveries:
                 for envelope in readable_events(delivery.body):
+                    if envelope["type"] not in EVENTS:
+                        continue
                     try:
                         self._apply(envelope)
                     except (KeyError, TypeError) as error:  # not what its type says
