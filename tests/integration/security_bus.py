@@ -31,13 +31,13 @@ class Insider:
         self._channel = channel
         self._asked: dict[str, asyncio.Future[JSON]] = {}
 
-    def envelope(self, type: str, body: Any, actor: Mapping[str, Any], **changes: Any) -> JSON:
+    def envelope(self, kind: str, body: Any, actor: Mapping[str, Any], /, **changes: Any) -> JSON:
         """A command or query of this process, as CloudEvents has it; `changes` replace attributes."""
         return {
             "specversion": "1.0",
             "id": f"{self.name}.{uuid4().hex}",
             "source": f"/{self.name}",
-            "type": type,
+            "type": kind,
             "subject": uuid4().hex,
             "tenant": actor.get("tenant", "default"),
             "replyto": self.name,
