@@ -66,11 +66,12 @@ async def main(service: Service) -> None:
 
     def lost() -> None:
         # Other workers may write these rooms now, and events about rights pass by unheard.
-        handler.forget()
+        handler.lost()
         access.clear()
 
     async def restored(_connection: object) -> None:
-        lost()
+        handler.forget()
+        access.clear()
 
     shards = Shards(name, settings.shards, acquire, release, partial(beat, publisher, name))
     link.on_change(restored, lost)

@@ -69,8 +69,14 @@ class _Origin(NamedTuple):
 class _Batch:
     """Requests with where their answers go."""
 
+    deliveries: list[Delivery] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     origins: dict[str, _Origin] = field(default_factory=dict)
+
+    def add(self, other: "_Batch") -> None:
+        self.deliveries += other.deliveries
+        self.requests += other.requests
+        self.origins |= other.origins
 
 
 class CommandHandler:
@@ -91,6 +97,7 @@ class CommandHandler:
         self._max_length = max_length
         self._timelines: dict[str, Timeline] = {}
         self._generation = 0
+        self._parsed: asyncio.Queue[_Batch] = asyncio.Queue(MAX_DELIVERIES)
         self._unsettled: asyncio.Queue[tuple[list[Delivery], asyncio.Future[None]]] = asyncio.Queue(MAX_UNSETTLED)
 
     def forget(self) -> None:
@@ -98,18 +105,40 @@ class CommandHandler:
         self._timelines.clear()
         self._generation += 1
 
+    def lost(self) -> None:
+        """The broker link is gone: what was only parsed comes again, to whoever consumes it then."""
+        self.forget()
+        while not self._parsed.empty():
+            self._parsed.get_nowait()
+
     async def run(self) -> None:
-        """Take, handle, hand over to `settle`. Ends only by cancellation."""
+        """Handle what arrives, and hand it over to `settle`. Ends only by cancellation."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read())
+            group.create_task(self._work())
+
+    async def _read(self) -> None:
+        """Take and parse while the batch before is being stored."""
         while True:
-            deliveries = await self._consumer.take(MAX_DELIVERIES)
-            events = await self._handle(deliveries)
+            for delivery in await self._consumer.take(1):
+                batch = _Batch([delivery])
+                await self._parse(delivery, batch)
+                await self._parsed.put(batch)
+
+    async def _work(self) -> None:
+        """Handle all that is parsed by now, as one batch."""
+        while True:
+            batch = await self._parsed.get()
+            while not self._parsed.empty():
+                batch.add(self._parsed.get_nowait())
+            events = await self._handle(batch)
             try:
                 published = self._publisher.publish(EVENTS, events)
             except ChatError:
                 # Overloaded: let what waits drain first; order is kept because nothing of this batch has left.
                 await self._publisher.flush()
                 published = self._publisher.publish(EVENTS, events)
-            await self._unsettled.put((deliveries, published))
+            await self._unsettled.put((batch.deliveries, published))
 
     async def settle(self) -> None:
         """Ack commands once their announcements are with the broker, in order. Ends only by cancellation."""
@@ -125,10 +154,7 @@ class CommandHandler:
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _handle(self, deliveries: list[Delivery]) -> list[_Keyed]:
-        batch = _Batch()
-        for delivery in deliveries:
-            await self._parse(delivery, batch)
+    async def _handle(self, batch: _Batch) -> list[_Keyed]:
         _batch_size.observe(len(batch.requests))
         _commands.inc(len(batch.requests))
         return await self._decide_and_store(batch, batch.requests)
