@@ -8,6 +8,7 @@ may have been lost with the process that made it. Readers drop what they have se
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -124,10 +125,10 @@ class _Batch:
         return sender
 
     def put(self, message: Message, previous: int | None) -> None:
-        """Record a new state at the room's next `rev`."""
+        """Record a new state, at the room's next `rev` or the one it had."""
         view = message.view
-        timeline = self.timeline(view.room_id)
-        self.plan.timelines[view.room_id] = Timeline(timeline.epoch, max(timeline.seq, view.seq), view.rev)
+        epoch, seq, rev = self.timeline(view.room_id)
+        self.plan.timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
         self._messages[view.id] = message
         self.plan.writes.append(Write(message, previous))
 
@@ -287,6 +288,10 @@ def _key(request: Request) -> str:
     return change_key(request.actor.id, request.command.client_id or request.id)
 
 
+def _applied(message: Message, request: Request) -> tuple[str, ...]:
+    return (*message.applied, _key(request))[-MAX_APPLIED:]
+
+
 def _repeated(message: Message, request: Request) -> bool:
     """Whether this is a copy of a change that was made. A later one may have followed, which must not be undone."""
     return _key(request) in message.applied
@@ -307,7 +312,7 @@ def _changed(
         fingerprint=message.fingerprint,
         born=message.born,
         revs=(*message.revs, rev)[-MAX_REVS:],
-        applied=(*message.applied, _key(request))[-MAX_APPLIED:],
+        applied=_applied(message, request),
     )
     batch.put(after, message.view.rev)
     batch.announce(event, after, request)
@@ -315,6 +320,10 @@ def _changed(
 
 
 def _unchanged(batch: _Batch, request: Request, message: Message, event: type[TimelineEvent]) -> ChangedView:
+    if not _repeated(message, request):
+        # Remembered all the same: should it come again, it must not undo what has followed it.
+        message = replace(message, applied=_applied(message, request))
+        batch.put(message, message.view.rev)
     batch.announce(MessageDeleted if message.view.deleted_at is not None else event, message, request)
     return ChangedView(message_id=message.view.id, rev=message.view.rev, changed=False)
 

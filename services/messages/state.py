@@ -47,7 +47,7 @@ class Message:
     revs: tuple[int, ...]
     """All it has ever had, the last `MAX_REVS`: no other message of the room may take one of them."""
     applied: tuple[str, ...] = ()
-    """Keys of the last `MAX_APPLIED` changes, by which a late copy of one is known."""
+    """Keys of the last `MAX_APPLIED` requests to change it, by which a late copy of one is known."""
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.messages.state import Marks
+from services.messages.state import MAX_APPLIED, Marks
 from shared.contracts.errors import ErrorCode
 from shared.contracts.messages import (
     MAX_REACTION_KINDS,
+    ChangedView,
     DeleteMessage,
     EditMessage,
     MarkDelivered,
@@ -51,14 +52,14 @@ class TestEdit:
         world.change("mia", EditMessage(message_id=message, content="hi", metadata={}))
         assert world.view(message).metadata == {}
 
-    def test_an_edit_that_changes_nothing_is_only_announced_again(self, world: World, message: str) -> None:
-        """A repeated command has no effect, and says at which rev the first one took it."""
+    def test_an_edit_that_changes_nothing_is_announced_again(self, world: World, message: str) -> None:
+        """It takes no rev, and says at which one the message stands."""
         first = world.change("mia", EditMessage(message_id=message, content="better"))
         decided = world.do("mia", EditMessage(message_id=message, content="better"))
         again = only(decided, type(first))
         assert (again.rev, again.changed, first.changed) == (first.rev, False, True)
-        assert decided.writes == []
         assert [item.rev for item in decided.announcements] == [2]
+        assert world.timelines[ROOM].rev == 2
 
     def test_too_long(self, world: World, message: str) -> None:
         """The limit holds for edits too."""
@@ -90,8 +91,9 @@ class TestDelete:
     def test_again_it_changes_nothing(self, world: World, message: str) -> None:
         """A second deletion is acked with the first one's rev and announced again."""
         world.change("mia", DeleteMessage(message_id=message))
+        before = world.view(message)
         decided = world.do("mia", DeleteMessage(message_id=message))
-        assert decided.writes == []
+        assert world.view(message) == before
         assert [(type(item.event), item.rev) for item in decided.announcements] == [(MessageDeleted, 2)]
 
     @pytest.mark.parametrize(("who", "may"), [("olga", True), ("adam", True), ("max", False), ("rita", False)])
@@ -127,15 +129,17 @@ class TestReactions:
         assert [type(item.event) for item in decided.announcements] == [MessageReacted]
 
     def test_what_is_so_already_changes_nothing(self, world: World, message: str) -> None:
-        """Reacting twice, or taking back what was never given, writes nothing."""
+        """Reacting twice, or taking back what was never given, takes no rev."""
         world.change("max", ReactToMessage(message_id=message, emoji="👍"))
+        before = world.view(message)
         for command in (
             ReactToMessage(message_id=message, emoji="👍"),
             UnreactToMessage(message_id=message, emoji="🎉"),
         ):
             decided = world.do("max", command)
-            assert decided.writes == []
+            assert not only(decided, ChangedView).changed
             assert [item.rev for item in decided.announcements] == [2]
+        assert world.view(message) == before
 
     def test_kinds_are_limited(self, world: World, message: str) -> None:
         """A message takes so many different ones; more of the same kind are welcome."""
@@ -150,6 +154,44 @@ class TestReactions:
         world.change("mia", DeleteMessage(message_id=message))
         refused(world.do("max", ReactToMessage(message_id=message, emoji="🎉")), ErrorCode.CONFLICT)
         assert not world.change("max", UnreactToMessage(message_id=message, emoji="👍")).changed
+
+
+class TestCopies:
+    """A command that comes again, from the broker or from a client that has not heard of its ack."""
+
+    def test_a_copy_does_not_undo_what_has_followed(self, world: World, message: str) -> None:
+        """Whatever it was: its time is over."""
+        first = EditMessage(message_id=message, content="better", client_id="c-2")
+        world.change("mia", first)
+        world.change("mia", EditMessage(message_id=message, content="best"))
+        decided = world.do("mia", first)
+        assert (world.view(message).content, decided.writes) == ("best", [])
+        assert only(decided, ChangedView) == ChangedView(message_id=message, rev=3, changed=False)
+
+    def test_not_even_where_it_had_nothing_to_change(self, world: World, message: str) -> None:
+        """A second tap on an emoji, taken back, and then the tap's copy."""
+        world.change("max", ReactToMessage(message_id=message, emoji="👍"))
+        tap = world.request("max", ReactToMessage(message_id=message, emoji="👍"))
+        back = world.request("max", UnreactToMessage(message_id=message, emoji="👍"))
+        for _ in range(2):
+            world.batch(tap)
+            world.batch(back)
+            assert world.view(message).reactions == ()
+
+    def test_a_copy_after_the_deletion_is_no_conflict(self, world: World, message: str) -> None:
+        """The edit was made; that the message was deleted since is announced instead."""
+        edit = EditMessage(message_id=message, content="better", client_id="c-2")
+        world.change("mia", edit)
+        world.change("mia", DeleteMessage(message_id=message))
+        decided = world.do("mia", edit)
+        assert only(decided, ChangedView).rev == 3
+        assert [type(item.event) for item in decided.announcements] == [MessageDeleted]
+
+    def test_memory_is_bounded(self, world: World, message: str) -> None:
+        """A message remembers the latest changes."""
+        for number in range(MAX_APPLIED + 5):
+            world.change("mia", EditMessage(message_id=message, content=f"{number}"))
+        assert len(world.messages[message].applied) == MAX_APPLIED
 
 
 class TestMarks:
