@@ -62,7 +62,7 @@ class Service(StrEnum):
 class Model(BaseModel):
     """Immutable and strict about names: an unknown field is an error, not a typo that passes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class View(Model):
