@@ -4,7 +4,7 @@ Writes are acknowledged by a journaled majority; reads see only what a majority 
 can be rolled back.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 from motor.motor_asyncio import (
@@ -37,6 +37,8 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from shared.logging import get_logger
+
 __all__ = [
     "ASCENDING",
     "DESCENDING",
@@ -57,7 +59,10 @@ __all__ = [
     "is_conflict",
     "is_duplicate",
     "is_transient",
+    "readable",
 ]
+
+log = get_logger(__name__)
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
@@ -143,6 +148,15 @@ class Mongo:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def readable(documents: Iterable[Document], read: Callable[[Document], T]) -> Iterator[T]:
+    """What `read` makes of each document; one that it cannot read is logged and left out, for the others' sake."""
+    for document in documents:
+        try:
+            yield read(document)
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("unreadable document", document=str(document.get("_id")), error=type(error).__name__)
 
 
 def is_transient(error: BaseException) -> bool:

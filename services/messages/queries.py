@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydantic import ValidationError
+
 from services.messages.access import AccessCache
 from services.messages.repository import Head, Repository, together
 from services.messages.state import Marks
@@ -26,7 +28,10 @@ from shared.contracts.messages import (
 )
 from shared.contracts.rooms import RoomAccess
 from shared.gathering import Gathered
+from shared.logging import get_logger
 from shared.permissions import Action, allowed
+
+log = get_logger(__name__)
 
 
 class QueryHandler:
@@ -120,9 +125,18 @@ class QueryHandler:
         readable, refused = await self._readable(actor, set(query.cursors))
         heads = await self._heads.get(readable)
         answers = await together(
-            *(self._sync_room(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
+            *(self._sync_alone(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
         )
-        return SyncView(rooms=dict(zip(readable, answers, strict=True)), errors=refused)
+        rooms = {room_id: answer for room_id, answer in zip(readable, answers, strict=True) if answer is not None}
+        broken = dict.fromkeys(set(readable) - rooms.keys(), ErrorCode.INTERNAL.value)
+        return SyncView(rooms=rooms, errors=refused | broken)
+
+    async def _sync_alone(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView | None:
+        try:
+            return await self._sync_room(room_id, cursor, head, limit)
+        except ValidationError as error:  # a stored message that cannot be read fails its room, not the others
+            log.error("room cannot be synced", room_id=room_id, error=type(error).__name__)
+            return None
 
     async def _sync_room(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView:
         epoch, seq, rev = head.timeline

@@ -22,6 +22,7 @@ from shared.mongo import (
     Mongo,
     ReplaceOne,
     UpdateOne,
+    readable,
 )
 
 
@@ -132,16 +133,18 @@ class Repository:
         async for state in self._room_state.find({"_id": {"$in": list(heads)}}):
             last = state.get("last")
             heads[state["_id"]] = Head(
-                Timeline(state["epoch"], state["seq"], state["rev"]), None if last is None else _view(last)
+                Timeline(state["epoch"], state["seq"], state["rev"]),
+                None if last is None else next(readable([last], _view), None),
             )
         newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
         async for document in self._messages.find({"$or": newer}):
-            head, view = heads[document["room_id"]], _view(document)
+            head, seq, rev = heads[document["room_id"]], document["seq"], document["rev"]
             timeline = head.timeline
-            head.timeline = timeline._replace(seq=max(timeline.seq, view.seq), rev=max(timeline.rev, view.rev))
-            head.own[view.sender.id] = max(view.seq, head.own.get(view.sender.id, 0))
-            if head.last is None or view.seq >= head.last.seq:
-                head.last = view
+            head.timeline = timeline._replace(seq=max(timeline.seq, seq), rev=max(timeline.rev, rev))
+            for view in readable([document], _view):
+                head.own[view.sender.id] = max(seq, head.own.get(view.sender.id, 0))
+                if head.last is None or seq >= head.last.seq:
+                    head.last = view
         return heads
 
     async def summarise(self, summaries: Mapping[str, Summary]) -> None:

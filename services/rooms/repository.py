@@ -13,7 +13,17 @@ from shared.contracts.envelope import Actor
 from shared.contracts.rooms import Role, RoomAccess, RoomType, UserView
 from shared.gathering import Gathered
 from shared.logging import get_logger
-from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, PyMongoError, Session, is_conflict
+from shared.mongo import (
+    ASCENDING,
+    DESCENDING,
+    Document,
+    IndexModel,
+    Mongo,
+    PyMongoError,
+    Session,
+    is_conflict,
+    readable,
+)
 from shared.permissions import RANK
 
 log = get_logger(__name__)
@@ -148,7 +158,7 @@ class Repository:
 
     async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
         documents = await self._rooms.find({"_id": {"$in": list(room_ids)}}).to_list(None)
-        return {document["_id"]: _room(document) for document in documents}
+        return {room.id: room for room in readable(documents, _room)}
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,16 +193,7 @@ class Repository:
         roles = {"room_id": 1, "user_id": 1, "role": 1}
         async for item in self._memberships.find({"room_id": {"$in": list(members)}}, roles):
             members[item["room_id"]][item["user_id"]] = Role(item["role"])
-        return [
-            RoomAccess(
-                room_id=room["_id"],
-                tenant=room["tenant"],
-                type=RoomType(room["type"]),
-                version=room["version"],
-                members=members[room["_id"]],
-            )
-            for room in rooms
-        ]
+        return list(readable(rooms, lambda room: _access(room, members[room["_id"]])))
 
     async def _page(self, wanted: Document, order: str, limit: int) -> Page[Document]:
         found = await self._memberships.find(wanted).sort(order, ASCENDING).to_list(limit + 1)
@@ -246,6 +247,16 @@ def _room(document: Mapping[str, Any]) -> Room:
     values["type"] = RoomType(values["type"])
     values["applied"] = tuple(Applied(**item) for item in values["applied"])
     return Room(**{field.name: values[field.name] for field in fields(Room)})
+
+
+def _access(room: Document, members: dict[str, Role]) -> RoomAccess:
+    return RoomAccess(
+        room_id=room["_id"],
+        tenant=room["tenant"],
+        type=RoomType(room["type"]),
+        version=room["version"],
+        members=members,
+    )
 
 
 def _room_document(room: Room) -> Document:
