@@ -24,11 +24,10 @@ from tests.faults.checker import check, given_up
 from tests.faults.faults import Strike
 from tests.faults.logs import errors
 from tests.faults.record import SEND, Answered, Asked, ClientLog, Stored, Told, Written, save
-from tests.faults.site import Site
+from tests.faults.site import SHARDS, Site
 from tests.faults.talker import Talker
 
 FOUNDER = "founder"
-SHARDS = 4
 TALKERS, ROOMS, ROOMS_EACH = 16, 8, 3
 LULL = (0.3, 2.0)
 """Seconds from a recovery to the next fault."""

@@ -1,12 +1,13 @@
 """A site for these tests alone: they kill its processes. One after the other, each leaves it whole."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from shared.mongo import Mongo
+from shared.service import Tasks
 from tests.faults.people import Hall, hall
 from tests.faults.site import Site, site
 from tests.harness.own_task import in_own_task
@@ -37,6 +38,25 @@ async def mongo(site: Site) -> AsyncIterator[Mongo]:
     database = Mongo(site.servers.mongo_url, "tests")
     yield database
     database.close()
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints, though pytest captures what passing tests say: figures are what these tests are for."""
+
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print("\n" + text, flush=True)  # noqa: T201
+
+    return say
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    """Owns what runs beside the test."""
+    owner = Tasks()
+    yield owner
+    await owner.close()
 
 
 @pytest.fixture(name="hall")

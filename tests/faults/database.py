@@ -1,12 +1,16 @@
 """The messages as MongoDB has them, read directly. Imports no service: the names of the fields are written out here."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from shared.mongo import Mongo
 from tests.faults.record import Stored, Written
+
+PATIENCE = 15.0
 
 
 async def read(mongo: Mongo, room_ids: Collection[str]) -> list[Stored]:
@@ -29,6 +33,20 @@ async def revs(mongo: Mongo, room_ids: Collection[str]) -> dict[str, int]:
 async def now(mongo: Mongo) -> Any:
     """This moment in the database's journal, for `written`."""
     return (await mongo.database.command("ping"))["operationTime"]
+
+
+@asynccontextmanager
+async def changes(mongo: Mongo, room_id: str) -> AsyncIterator[Callable[[], Awaitable[Stored]]]:
+    """Waits for the next change of a room's messages that is stored from now on, each time it is called."""
+    pipeline = [{"$match": {"fullDocument.room_id": room_id}}]
+    async with mongo.collection("messages").watch(pipeline) as stream:
+        await stream.try_next()  # the stream begins with the first look
+
+        async def following() -> Stored:
+            async with asyncio.timeout(PATIENCE):
+                return _stored((await stream.next())["fullDocument"])
+
+        yield following
 
 
 async def written(mongo: Mongo, since: Any, room_ids: Collection[str]) -> list[Written]:

@@ -66,6 +66,11 @@ class Proxy:
         """AMQP_URL through the proxy."""
         return f"amqp://guest:guest@{LOOPBACK}:{self.port}/"
 
+    @property
+    def names(self) -> dict[int, str]:
+        """Whose connection comes to the broker from which port."""
+        return {link.broker.get_extra_info("sockname")[1]: link.name for link in self._links}
+
     def cut(self, name: str) -> int:
         """Cut the links of a process, as a failing network would; how many there were."""
         links = self._of(name)

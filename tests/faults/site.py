@@ -6,6 +6,7 @@ Says how to reach each part and how to hurt it; when, and what must hold, is the
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from tests.harness.own_task import in_own_task
 GATEWAYS = WORKERS = 2
 READY_TIMEOUT = 60.0
 LOOK_EVERY = 0.05
+
+SHARDS = 4
+SHARD = "commands.messages."
+"""The queues of the shards, each with its number."""
 
 SERVERS = ("rabbitmq", "mongod")
 """The processes of the first stack; all others are services."""
@@ -80,6 +85,29 @@ class Site:
         )
         await self.rabbitmqctl("eval", expression)
 
+    async def writers(self) -> dict[int, str]:
+        """Shard -> the worker whose consumer the broker has made the active one."""
+        consumers, channels = await asyncio.gather(
+            self.rabbitmqctl("list_consumers", "--no-table-headers", "queue_name", "channel_pid", "active"),
+            self.rabbitmqctl("list_channels", "--no-table-headers", "pid", "name"),
+        )
+        names = self.proxy.names
+        # A channel is named after its connection: `127.0.0.1:40312 -> 127.0.0.1:5672 (3)`.
+        ports = {pid: int(name.split(" ")[0].rpartition(":")[2]) for pid, name in _rows(channels)}
+        return {
+            int(queue.removeprefix(SHARD)): names.get(ports.get(channel, 0), "unknown")
+            for queue, channel, active in _rows(consumers)
+            if queue.startswith(SHARD) and active == "true"
+        }
+
+    async def even_shards(self, workers: int) -> dict[int, str]:
+        """The writers, as soon as so many workers share the shards evenly."""
+        while True:
+            writers = await self.writers()
+            shares = Counter(writers.values()).values()
+            if len(writers) == SHARDS and len(shares) == workers and max(shares) - min(shares) <= 1:
+                return writers
+
     async def rabbitmqctl(self, *arguments: str) -> str:
         """Run RabbitMQ's command line tool on this site's node; what it prints.
 
@@ -116,6 +144,10 @@ class Site:
 
     def _stack_of(self, name: str) -> Stack:
         return self.servers if name in SERVERS else self.services
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [line.split("\t") for line in table.splitlines() if line]
 
 
 def _environment_of(pid: int) -> dict[str, str]:

@@ -5,6 +5,7 @@
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -21,7 +22,7 @@ SECONDS_PER_KILL = 60
 
 @pytest.mark.timeout(300 + SECONDS_PER_KILL * KILLS)
 async def test_nothing_is_lost_doubled_swapped_or_missed(
-    site: Site, faults_root: Path, capsys: pytest.CaptureFixture[str]
+    site: Site, faults_root: Path, tell: Callable[[str], None]
 ) -> None:
     """Whichever process is killed, paused or cut off, at any moment, under load."""
     random = Random(SEED)
@@ -31,8 +32,6 @@ async def test_nothing_is_lost_doubled_swapped_or_missed(
         strikes = [(fault, faults.ALL[fault].strike) for fault in names]
         outcome = await Round(site, name, random, faults_root / "clients").run(strikes)
         outcomes.append(outcome)
-        with capsys.disabled():
-            print("\n" + report.of_round(name, outcome), flush=True)  # noqa: T201 - what it is for
+        tell(report.of_round(name, outcome))
         assert not outcome.broken, f"SEED={SEED}, round {number}; logs in {faults_root}: {outcome.broken[:10]}"
-    with capsys.disabled():
-        print("\n" + report.of_campaign(SEED, outcomes), flush=True)  # noqa: T201 - what it is for
+    tell(report.of_campaign(SEED, outcomes))

@@ -1,10 +1,12 @@
 """A gateway without its broker link heals its clients by itself: they miss nothing, and do not notice."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.faults import report
 from tests.faults.campaign import Round
 from tests.faults.faults import ALL, Strike
 from tests.faults.people import Hall
@@ -54,12 +56,13 @@ async def test_a_client_that_connects_while_its_gateway_has_no_link(site: Site, 
     assert state["seq"] + len(bob.changes(room)) == 2
 
 
-async def test_under_load(site: Site, faults_root: Path) -> None:
+async def test_under_load(site: Site, faults_root: Path, tell: Callable[[str], None]) -> None:
     """Whichever gateway loses its link, and however: nobody reconnects, nobody misses anything."""
     strikes: list[tuple[str, Strike]] = [
         (name, ALL[name].strike)
         for name in ("gateway's link cut", "gateway deaf", "gateway's connection closed", "gateway mute")
     ]
     outcome = await Round(site, "healing", Random(1), faults_root / "clients").run(strikes)
+    tell(report.of_round("healing", outcome))
     assert outcome.broken == []
     assert outcome.reconnections == 0

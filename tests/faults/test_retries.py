@@ -1,0 +1,76 @@
+"""A client repeats what was not answered: through whichever gateway, however late, it takes effect once."""
+
+import pytest
+
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.mongo import Mongo
+from shared.service import Tasks
+from tests.faults import database
+from tests.faults.people import Hall
+from tests.faults.site import Site
+
+CONFLICT = "was used for a message with another body"
+
+
+async def test_a_lost_ack(site: Site, hall: Hall, mongo: Mongo, tasks: Tasks) -> None:
+    """The message is stored, its ack is lost, and the client tries another gateway: one message, the ack it missed."""
+    alice, bob = await hall.enter("alice", 0), await hall.enter("bob", 1)
+    room = await hall.room(alice, "bob")
+    body = {"room_id": room, "content": "hello", "client_id": "c-1"}
+    async with database.changes(mongo, room) as change:
+        with site.proxy.deaf("gateway-0"):
+            tasks.spawn(alice.request("message.send", body), "never answered")
+            stored = await change()
+            await alice.close()
+            alice = await hall.enter("alice", 1)
+            ack = await alice.send(room, "hello", client_id="c-1")
+    assert (ack.message_id, ack.seq, ack.rev, ack.duplicate) == (stored.id, 1, 1, True)
+    for gateway in (0, 1):
+        alice = await hall.enter("alice", gateway)
+        assert await alice.send(room, "hello", client_id="c-1") == ack
+    assert len(await database.read(mongo, [room])) == 1
+    await bob.said(room, "hello")
+    await alice.send(room, "the end")
+    await bob.said(room, "the end")
+    assert [content for _, _, content in bob.changes(room)] == ["hello", "the end"]
+
+
+async def test_a_client_id_is_never_forgotten(site: Site, hall: Hall) -> None:
+    """Another message under the same one is a conflict, the same message the same ack; after a power cut as well."""
+    alice = await hall.enter("alice", 0, 1)
+    room = await hall.room(alice)
+    ack = await alice.send(room, "hello", client_id="c-1")
+
+    async def try_again(gateway: int) -> None:
+        alice = await hall.enter("alice", gateway)
+        with pytest.raises(ChatError, match=CONFLICT) as refusal:
+            await alice.send(room, "something else", client_id="c-1")
+        assert refusal.value.code is ErrorCode.CONFLICT
+        assert await alice.send(room, "hello", client_id="c-1") == ack.model_copy(update={"duplicate": True})
+
+    for gateway in (0, 1):
+        await try_again(gateway)
+    await site.kill_everything()
+    await site.wait_ready()
+    for gateway in (0, 1):
+        await try_again(gateway)
+
+
+@pytest.mark.parametrize("what", ["an edit", "a reaction"])
+async def test_a_copy_that_was_stuck_on_its_way(site: Site, hall: Hall, mongo: Mongo, tasks: Tasks, what: str) -> None:
+    """A gateway gets rid of a change when the client has long repeated it elsewhere and gone on: that is not undone."""
+    alice, bob = await hall.enter("alice", 0), await hall.enter("bob", 0)
+    room = await hall.room(alice, "bob")
+    target = (await alice.send(room, "first")).message_id
+    kind, more = ("message.edit", {"content": "second"}) if what == "an edit" else ("message.react", {"emoji": "+"})
+    change = {"message_id": target, "client_id": "c-2", **more}
+    with site.proxy.mute("gateway-0"):
+        tasks.spawn(alice.request(kind, change), "never answered")
+        await site.proxy.holding("gateway-0")
+        await alice.close()
+        alice = await hall.enter("alice", 1)
+        assert (await alice.call(kind, change))["changed"]
+        await (alice.edit(target, "third") if what == "an edit" else alice.unreact(target, "+"))
+    await bob.send(room, "the end")  # by the same way, so behind the stuck one
+    [message, _] = await database.read(mongo, [room])
+    assert (message.content, message.users) == ("third" if what == "an edit" else "first", {})
