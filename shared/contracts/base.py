@@ -62,7 +62,8 @@ class Service(StrEnum):
 class Model(BaseModel):
     """Immutable and strict about names: an unknown field is an error, not a typo that passes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # What is wrong with an input may be logged; the input, somebody's message, may not.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class View(Model):

@@ -31,7 +31,7 @@ class Actor(Model):
 class Payload(BaseModel):
     """Data of a command or query: who asks, and what."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     actor: Actor
     body: dict[str, Any]
@@ -40,7 +40,7 @@ class Payload(BaseModel):
 class Envelope(BaseModel):
     """The CloudEvents attributes Parley reads; others pass unread, as the specification asks."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: str = Field(min_length=1, max_length=200)
