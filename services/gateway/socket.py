@@ -170,6 +170,7 @@ class NativeSocket:
         if connection.open:
             answer = native.ack(number, result) if error is None else native.refusal(number, error)
             self._hub.post(connection, answer)
+            self._hub.flush_soon()  # a timeout or a failed publish comes with no batch whose end would do it
 
     def _misshapen(self, connection: Connection, error: native.Misshapen) -> None:
         connection.malformed += 1
