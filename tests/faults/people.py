@@ -21,7 +21,11 @@ class Hall:
 
     async def enter(self, name: str, *gateways: int) -> Person:
         """Connect somebody by one gateway, or by the first of several."""
-        person = Person([self._site.urls[index] for index in gateways], lambda: self._site.token(name, self._tenant))
+        return await self.enter_by(name, *(self._site.urls[index] for index in gateways))
+
+    async def enter_by(self, name: str, *urls: str) -> Person:
+        """The same, by whichever doors."""
+        person = Person(urls, lambda: self._site.token(name, self._tenant))
         self._inside[name] = await self._people.enter_async_context(person)
         return person
 

@@ -1,5 +1,7 @@
 """A client repeats what was not answered: through whichever gateway, however late, it takes effect once."""
 
+from pathlib import Path
+
 import pytest
 
 from shared.contracts.errors import ChatError, ErrorCode
@@ -8,6 +10,8 @@ from shared.service import Tasks
 from tests.faults import database
 from tests.faults.people import Hall
 from tests.faults.site import Site
+from tests.harness.gateway import gateway as another_gateway
+from tests.harness.own_task import in_own_task
 
 CONFLICT = "was used for a message with another body"
 
@@ -33,6 +37,18 @@ async def test_a_lost_ack(site: Site, hall: Hall, mongo: Mongo, tasks: Tasks) ->
     await alice.send(room, "the end")
     await bob.said(room, "the end")
     assert [content for _, _, content in bob.changes(room)] == ["hello", "the end"]
+
+
+async def test_an_answer_that_never_comes(site: Site, hall: Hall, tmp_path: Path) -> None:
+    """The gateway says so when the time is up, though nothing else happens on it; and the client repeats."""
+    async with in_own_task(another_gateway(site.services, tmp_path, {"COMMAND_TIMEOUT": "2"})) as lonely:
+        alice = await hall.enter_by("alice", lonely.url)
+        room = await hall.room(alice)
+        body = {"room_id": room, "content": "hello", "client_id": "c-1"}
+        name = lonely.process.spec.env["INSTANCE"]
+        with site.proxy.deaf(name), pytest.raises(ChatError, match=r"broker is away|No answer in time"):
+            await alice.request("message.send", body)
+        assert (await alice.send(room, "hello", client_id="c-1")).duplicate
 
 
 async def test_a_client_id_is_never_forgotten(site: Site, hall: Hall) -> None:
