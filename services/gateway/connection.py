@@ -42,7 +42,7 @@ class Connection:
 
     __slots__ = (
         "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
-        "out", "seen_at", "standing", "transport",
+        "out", "refused", "seen_at", "standing", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Connection:
         self.greeted = False
         self.in_flight = 0
         self.malformed = 0
+        self.refused = 0
         self.seen_at = now
         self.closed_at: float | None = None
         self._limit = limit

@@ -4,6 +4,8 @@ Every frame gets an answer: an ack, or an error that names what was wrong. Only 
 nothing but nonsense, or one of the limits ends a connection, each with its close code.
 """
 
+import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import Coroutine
@@ -31,6 +33,12 @@ log = get_logger(__name__)
 
 MAX_MALFORMED = 20
 """Frames without a usable shape, in a row, after which a peer is no client of this protocol."""
+
+BURST = 32
+"""Frames of one connection handled in a row; then it is the others' turn."""
+
+PENALTY = 0.02
+"""Seconds a connection is not read for after a burst that was mostly refused: a flood backs up into its own socket."""
 
 HARD_FRAME_LIMIT = 4 * 1024 * 1024
 """Bytes past which a frame is not even read to its end (close 1009); up to here it gets `too_large`."""
@@ -117,7 +125,11 @@ class NativeSocket:
         connection.greet([native.ready(data), *late], self._hub.now())
 
     async def _read(self, socket: web.WebSocketResponse, connection: Connection) -> None:
-        while True:
+        for number in itertools.count(1):
+            if number % BURST == 0:
+                # What has arrived is received without a pause otherwise, however much it is.
+                await asyncio.sleep(PENALTY if connection.refused > BURST // 2 else 0)
+                connection.refused = 0
             message = await socket.receive()
             connection.seen_at = self._hub.now()
             match message.type:
@@ -149,6 +161,7 @@ class NativeSocket:
         try:
             self._accept(connection, incoming)
         except ChatError as error:
+            connection.refused += 1
             self._hub.send(connection, native.refusal(incoming.id, error))
 
     def _accept(self, connection: Connection, incoming: native.Incoming) -> None:
