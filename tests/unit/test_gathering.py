@@ -44,8 +44,8 @@ async def test_what_comes_during_a_read_is_read_together_after_it() -> None:
     later = asyncio.gather(gathered.get([2]), gathered.get([2, 3]), gathered.get([1]))
     await asyncio.sleep(0)
     source.gate.set()
-    assert await first == [{1: 10}]
-    assert await later == [{2: 20}, {2: 20, 3: 30}, {1: 10}]
+    assert list(await first) == [{1: 10}]
+    assert list(await later) == [{2: 20}, {2: 20, 3: 30}, {1: 10}]
     assert source.asked == [{1}, {1, 2, 3}]
 
 
