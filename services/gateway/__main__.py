@@ -20,6 +20,7 @@ from services.gateway.web.pages import add_pages
 from shared.auth import LEEWAY, Authenticator
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
+from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
 from shared.bus.topology import durable_queues, events_queue
@@ -41,6 +42,7 @@ async def main(service: Service) -> None:
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
+    overflows = Consumer(link, prefetch=1)
     requests = Requests(
         replies,
         publisher,
@@ -82,6 +84,7 @@ async def main(service: Service) -> None:
     await requests.start()
     await events.add(events_queue(name, "message.#", "typing.#"))
     await room_events.add(events_queue(f"{name}.rooms", "room.#"))
+    missed = {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}
 
     async def restored(_connection: object) -> None:
         fanout.heal_all()
@@ -95,6 +98,7 @@ async def main(service: Service) -> None:
         "events": fanout.run(),
         "healing": fanout.run_healing(),
         "room events": subscriptions.run(),
+        "overflows": watch_overflows(overflows, missed),
         "typing": typists.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),

@@ -11,6 +11,7 @@ from services.messages.shards import Shards
 from services.messages.summaries import Summaries
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
+from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests, Responder
 from shared.bus.topology import durable_queues, events_queue, message_key
@@ -38,7 +39,7 @@ async def main(service: Service) -> None:
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
     replies, room_events = (Consumer(link, EVENT_PREFETCH, lazy=True) for _ in range(2))
-    durable = Consumer(link, EVENT_PREFETCH)
+    durable, overflows = Consumer(link, EVENT_PREFETCH), Consumer(link, prefetch=1)
     requests = Requests(
         replies, publisher, name=name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
     )
@@ -89,6 +90,7 @@ async def main(service: Service) -> None:
         "replies": requests.run(lambda: None),
         "timeouts": requests.sweep(),
         "room events": RoomEvents(room_events, access).run(shards),
+        "overflows": watch_overflows(overflows, {name: access.clear}),
         "purges": Purges(durable, requests).run(),
         "queries": serve_queries(queries, QUERIES, answers, responder, publisher=publisher, transient=is_transient),
         "commands": handler.run(),

@@ -16,6 +16,8 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
+DEFAULT = ""
+"""AMQP's own exchange, which routes by the names of queues."""
 
 DELIVERY_LIMIT = 20
 """Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
@@ -137,14 +139,25 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
 
 
 def events_queue(name: str, *patterns: str) -> Queue:
-    """A process's own queue of events: bounded, drops its oldest; what was dropped is healed by `rev`."""
+    """A process's own queue of events: bounded, drops its oldest, and shows that in its `overflow_queue`."""
     return Queue(
         f"events.{name}",
         tuple(Binding(EVENTS, pattern) for pattern in patterns),
         durable=False,
         exclusive=True,
-        arguments={"x-max-length": EVENT_BACKLOG, "x-overflow": "drop-head"},
+        arguments={
+            "x-max-length": EVENT_BACKLOG,
+            "x-overflow": "drop-head",
+            "x-dead-letter-exchange": DEFAULT,
+            "x-dead-letter-routing-key": overflow_queue(name).name,
+        },
     )
+
+
+def overflow_queue(name: str) -> Queue:
+    """Holds the last of the events that a queue of events has dropped: one is enough to know of it."""
+    arguments = {"x-max-length": 1, "x-overflow": "drop-head"}
+    return Queue(f"overflow.{name}", durable=False, exclusive=True, arguments=arguments)
 
 
 def replies_queue(name: str) -> Queue:

@@ -7,6 +7,7 @@ import pytest
 from shared.bus.topology import (
     COMMANDS,
     DEAD,
+    DEFAULT,
     EVENTS,
     EXCHANGES,
     QUERIES,
@@ -15,6 +16,7 @@ from shared.bus.topology import (
     durable_queues,
     event_key,
     events_queue,
+    overflow_queue,
     replies_queue,
 )
 from shared.contracts import media, messages, presence, rooms
@@ -45,7 +47,14 @@ def test_names_are_unique_and_bindings_name_exchanges(shards: int) -> None:
     assert len(set(names)) == len(names)
     declared = {exchange.name for exchange in EXCHANGES}
     assert {binding.exchange for queue in queues for binding in queue.bindings} <= declared
-    assert {queue.arguments.get("x-dead-letter-exchange", DEAD) for queue in queues} <= declared
+    assert {queue.arguments.get("x-dead-letter-exchange", DEAD) for queue in queues} <= declared | {DEFAULT}
+
+
+def test_a_queue_of_events_shows_what_it_has_dropped() -> None:
+    """By name, through AMQP's own exchange."""
+    arguments = events_queue("gateway-0", "message.#").arguments
+    assert arguments["x-dead-letter-exchange"] == DEFAULT
+    assert arguments["x-dead-letter-routing-key"] == overflow_queue("gateway-0").name
 
 
 @pytest.mark.parametrize("command", ALL_COMMANDS, ids=lambda command: command.TYPE)
