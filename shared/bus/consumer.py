@@ -58,6 +58,7 @@ class Consumer:
         self._unacked = prefetch // 2 if lazy else 0
         self._queues: dict[str, Queue] = {}
         self._sources: dict[str, _Source] = {}
+        self._releasing: set[_Source] = set()
         self._arrived: deque[Delivery] = deque()
         self._signal = asyncio.Event()
         self._connection: AbstractConnection | None = None
@@ -87,13 +88,16 @@ class Consumer:
             return
         source.closing = True
         self._arrived = deque(delivery for delivery in self._arrived if delivery.source is not source)
-        source.quiet.clear()
-        if source.taken:
-            await source.quiet.wait()
+        self._releasing.add(source)
         try:
+            source.quiet.clear()
+            if source.taken:
+                await source.quiet.wait()
             await source.channel.close()
         except LOST:
             log.debug("channel was gone already", queue=name)
+        finally:
+            self._releasing.discard(source)
 
     async def take(self, limit: int) -> list[Delivery]:
         """Wait for deliveries and take up to `limit` of them, oldest first. Each must be settled."""
@@ -138,8 +142,9 @@ class Consumer:
 
     def _down(self) -> None:
         self._connection = None
-        for source in self._sources.values():
+        for source in (*self._sources.values(), *self._releasing):
             source.closing = True
+            source.quiet.set()  # what was taken comes again, to whoever consumes it then
         self._sources.clear()
         self._arrived.clear()
 
