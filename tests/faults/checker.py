@@ -114,12 +114,12 @@ def _unique(run: _Run) -> Iterator[str]:
 def _written_in_order(run: _Run) -> Iterator[str]:
     """Who has seen a `rev` has seen all before it: no later one may be stored first, and none left out."""
     revs: dict[str, list[int]] = defaultdict(list)
-    standing: dict[str, int] = {}
+    standing: dict[str, tuple[int, str]] = {}
     for change in run.written:
         # A message written as it stands has only got to know of a request that had nothing to change.
-        if standing.get(change.id) != change.rev:
+        if standing.get(change.id) != (change.rev, change.state):
             revs[change.room_id].append(change.rev)
-        standing[change.id] = change.rev
+        standing[change.id] = (change.rev, change.state)
     for room_id, order in revs.items():
         at = next((place for place, rev in enumerate(order, start=1) if rev != place), None)
         if at is not None:

@@ -60,7 +60,9 @@ async def written(mongo: Mongo, since: Any, room_ids: Collection[str]) -> list[W
             document = change["fullDocument"]
             if document["_id"] == end:
                 break
-            changes.append(Written(document["room_id"], document["rev"], document["_id"]))
+            message = _stored(document)
+            state = repr((message.content, message.deleted, message.users))
+            changes.append(Written(message.room_id, message.rev, message.id, state))
     return changes
 
 

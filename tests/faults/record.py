@@ -89,11 +89,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A change as the database's own journal has it."""
+    """A change as the database's own journal has it. `state` is all of the message that readers see."""
 
     room_id: str
     rev: int
     id: str
+    state: str = ""
 
 
 def save(records: Iterable[Entry | Stored | Written], path: Path) -> None:

@@ -139,6 +139,17 @@ def _hole(run: Run) -> None:
     run.stored[2] = replace(run.stored[2], seq=4)
 
 
+def test_a_message_may_be_stored_again_as_it_is() -> None:
+    """With what only the service keeps of it."""
+    run = Run()
+    run.written.insert(4, run.written[3])
+    assert run.check() == []
+
+
+def _changed_in_place(run: Run) -> None:
+    run.written.insert(4, replace(run.written[3], state="other"))
+
+
 def _rev_left_out(run: Run) -> None:
     del run.written[3]
 
@@ -234,6 +245,7 @@ def _wrong_state(run: Run) -> None:
         (_same_rev, "rev ('room', 4) is stored 2 times"),
         (_same_id, "message id id-1 is stored 2 times"),
         (_hole, "missing [3]"),
+        (_changed_in_place, "change 5 was stored as rev 4"),
         (_rev_left_out, "change 4 was stored as rev 5"),
         (_rev_stored_late, "change 4 was stored as rev 5"),
         (_never_sent, "was never sent"),
