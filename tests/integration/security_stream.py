@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -97,10 +98,19 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(url: str, token: str) -> AsyncIterator[Stream]:
-    """Connect and shake hands; `ready` is the first frame, and is passed over by `answer`."""
+async def stream(url: str, token: str, *, receive_buffer: int = 0) -> AsyncIterator[Stream]:
+    """Connect and shake hands; `ready` is the first frame, and is passed over by `answer`.
+
+    Args:
+        receive_buffer: bytes that the kernel keeps for who does not read; 0 leaves that to it.
+    """
     address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    raw = socket.socket()
+    if receive_buffer:  # has to be known before the handshake of TCP
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (address.hostname, address.port))
+    reader, writer = await asyncio.open_connection(sock=raw)
     lines = [
         "GET /ws HTTP/1.1", f"Host: {address.netloc}", "Upgrade: websocket", "Connection: Upgrade",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", f"Authorization: Bearer {token}",
