@@ -178,10 +178,15 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
 
 
-def is_duplicate(error: BaseException) -> bool:
-    """Whether a unique index refused the write: somebody else has written this already."""
+def is_duplicate(error: BaseException, *, only: bool = False) -> bool:
+    """Whether a unique index refused the write: somebody else has written this already.
+
+    Args:
+        only: nothing else has hindered any part of a bulk write.
+    """
     if isinstance(error, DuplicateKeyError):
         return True
-    return isinstance(error, BulkWriteError) and any(
-        item.get("code") == _DUPLICATE for item in error.details.get("writeErrors", ())
-    )
+    if not isinstance(error, BulkWriteError):
+        return False
+    found = [item.get("code") == _DUPLICATE for item in error.details.get("writeErrors", ())]
+    return any(found) and (not only or (all(found) and not error.details.get("writeConcernErrors")))

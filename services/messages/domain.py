@@ -81,6 +81,7 @@ class _Batch:
         self.max_length = max_length
         self._snapshot = snapshot
         self._messages: dict[str, Message] = {}
+        self._stored = set(snapshot.stored)
         self._senders: dict[tuple[str | None, ...], SenderView] = {}
 
     def access(self, room_id: str, actor: Actor, action: Action) -> RoomAccess:
@@ -110,6 +111,13 @@ class _Batch:
         if message is None:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no message '{message_id}'.")
         return message
+
+    def just_stored(self, message_id: str) -> bool:
+        """Whether an earlier attempt at this batch has created the message; yes for the first who asks."""
+        if message_id not in self._stored:
+            return False
+        self._stored.remove(message_id)
+        return True
 
     def marks(self, room_id: str, user_id: str) -> Marks:
         key = (room_id, user_id)
@@ -166,7 +174,7 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
             key = command.client_id or request.id
             raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
         batch.announce(MessageCreated, message, request)
-        return _sent(message, duplicate=True)
+        return _sent(message, duplicate=not batch.just_stored(identifier))
     timeline = batch.timeline(command.room_id)
     message = Message(
         view=MessageView(

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from services.messages.access import AccessCache
 from services.messages.domain import plan
 from services.messages.repository import Fenced, Repository, together
-from services.messages.state import Announcement, Plan, Request, Snapshot, Timeline
+from services.messages.state import Announcement, Marks, Plan, Request, Snapshot, Timeline
 from services.messages.summaries import Summaries
 from shared import metrics
 from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, to_json, unique_id
@@ -33,6 +33,7 @@ from shared.contracts.messages import (
     MessageCommand,
     PurgedView,
     PurgeRoom,
+    SendMessage,
 )
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
@@ -132,6 +133,7 @@ class CommandHandler:
             while not self._parsed.empty():
                 batch.add(self._parsed.get_nowait())
             events = await self._handle(batch)
+            await self._summaries.relieve()
             try:
                 published = self._publisher.publish(EVENTS, events)
             except ChatError:
@@ -157,35 +159,41 @@ class CommandHandler:
     async def _handle(self, batch: _Batch) -> list[_Keyed]:
         _batch_size.observe(len(batch.requests))
         _commands.inc(len(batch.requests))
-        return await self._decide_and_store(batch, batch.requests)
+        again = any(delivery.redelivered for delivery in batch.deliveries)
+        return await self._decide_and_store(batch, batch.requests, again=again)
 
-    async def _decide_and_store(self, batch: _Batch, requests: list[Request]) -> list[_Keyed]:
+    async def _decide_and_store(self, batch: _Batch, requests: list[Request], *, again: bool) -> list[_Keyed]:
         """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone.
+
+        Args:
+            again: they may have been handled before.
 
         Returns:
             What to announce.
         """
         try:
-            plan, events = await self._until_stored(requests)
+            plan, events = await self._until_stored(requests, again=again)
         except Exception as error:  # noqa: BLE001 - one command must not stop all others
             self.forget()
             if len(requests) > 1:
                 half = len(requests) // 2
-                first = await self._decide_and_store(batch, requests[:half])
-                return first + await self._decide_and_store(batch, requests[half:])
+                first = await self._decide_and_store(batch, requests[:half], again=True)
+                return first + await self._decide_and_store(batch, requests[half:], again=True)
             await self._bury(batch, requests[0], error)
             return []
         for request_id, answer in plan.answers.items():
             self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
         return events
 
-    async def _until_stored(self, requests: list[Request]) -> tuple[Plan, list[_Keyed]]:
+    async def _until_stored(self, requests: list[Request], *, again: bool) -> tuple[Plan, list[_Keyed]]:
         """Decide and store, again after every conflict and every absence of the database."""
         pause, conflicts = 0.05, 0
+        stored: set[str] = set()
         while True:
             generation = self._generation
+            decided = Plan()
             try:
-                decided = await self._decide(requests)
+                decided = await self._decide(requests, stored, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
                 events = [self._event(announcement) for announcement in decided.announcements]
                 await self._repository.write(decided.writes)
@@ -193,7 +201,10 @@ class CommandHandler:
                 await self._purge(requests, decided)
             except Exception as error:
                 self.forget()
+                again = True
                 if isinstance(error, Fenced) or is_duplicate(error):
+                    if isinstance(error, Fenced):
+                        stored |= {write.message.view.id for write in decided.writes[: error.stored]}
                     conflicts += 1
                     _redone.inc()
                     if conflicts > MAX_REDO:
@@ -208,9 +219,10 @@ class CommandHandler:
                 self._remember(decided, generation)
                 return decided, events
 
-    async def _decide(self, requests: list[Request]) -> Plan:
+    async def _decide(self, requests: list[Request], stored: set[str], *, again: bool) -> Plan:
         normal = [request for request in requests if not isinstance(request.command, PurgeRoom)]
-        snapshot = await self._snapshot(normal)
+        snapshot = await self._snapshot(normal, again=again)
+        snapshot.stored = stored
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
         known = self._access.known(snapshot.access)
@@ -222,9 +234,14 @@ class CommandHandler:
             decided = plan(normal, snapshot, now, self._max_length)
         return decided
 
-    async def _snapshot(self, requests: list[Request]) -> Snapshot:
+    async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        ids = {request.target for request in requests if request.target is not None}
+        # What a send creates is not there the first time: looking would cost every message a round trip.
+        ids = {
+            request.target
+            for request in requests
+            if request.target is not None and (again or not isinstance(request.command, SendMessage))
+        }
         marks = {
             (request.command.room_id, request.actor.id)
             for request in requests
@@ -247,11 +264,18 @@ class CommandHandler:
             view = message.view
             epoch, seq, rev = timelines[view.room_id]
             timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
-        return Snapshot(access, timelines, messages, known_marks)
+        return Snapshot(access, timelines, messages, self._with_own(marks, known_marks))
+
+    def _with_own(
+        self, keys: set[tuple[str, str]], known: dict[tuple[str, str], Marks]
+    ) -> dict[tuple[str, str], Marks]:
+        """Marks, with what their owners have written themselves: writing is reading."""
+        return {key: known.get(key, Marks()).reached(self._summaries.own(*key)) for key in keys}
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
         heads = await self._repository.heads(room_ids - found.keys())
+        self._summaries.adopt(heads)
         return found | {room_id: head.timeline for room_id, head in heads.items()}
 
     def _remember(self, decided: Plan, generation: int) -> None:

@@ -94,9 +94,10 @@ class QueryHandler:
 
     async def _receipts(self, actor: Actor, query: GetReceipts) -> ReceiptsView:
         await self._require(actor, query.room_id)
-        marks, heads = await together(self._repository.room_marks(query.room_id), self._heads.get([query.room_id]))
+        heads = await self._heads.get([query.room_id])  # before the marks, as these catch up first
+        marks = await self._repository.room_marks(query.room_id)
         for user_id, seq in heads[query.room_id].own.items():
-            marks[user_id] = _with_own(marks.get(user_id, Marks()), seq)
+            marks[user_id] = marks.get(user_id, Marks()).reached(seq)
         return ReceiptsView(
             receipts=[
                 ReceiptView(user_id=user_id, read_seq=mark.read, delivered_seq=mark.delivered)
@@ -110,10 +111,8 @@ class QueryHandler:
             raise ChatError(
                 ErrorCode.UNAVAILABLE, "The rooms' members cannot be looked up; try again.", retry_after=1.0
             )
-        heads, marks = await together(
-            self._heads.get(readable),
-            self._marks.get([(room_id, actor.id) for room_id in readable]),
-        )
+        heads = await self._heads.get(readable)  # before the marks, as these catch up first
+        marks = await self._marks.get([(room_id, actor.id) for room_id in readable])
         states = [
             _state(room_id, actor.id, heads[room_id], marks.get((room_id, actor.id), Marks()))
             for room_id in query.room_ids
@@ -204,7 +203,7 @@ def _refused(actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | No
 
 def _state(room_id: str, user_id: str, head: Head, mark: Marks) -> RoomStateView:
     epoch, seq, rev = head.timeline
-    read = _with_own(mark, head.own.get(user_id, 0)).read
+    read = mark.reached(head.own.get(user_id, 0)).read
     return RoomStateView(
         room_id=room_id,
         epoch=epoch,
@@ -212,13 +211,8 @@ def _state(room_id: str, user_id: str, head: Head, mark: Marks) -> RoomStateView
         rev=rev,
         read_seq=read,
         unread=max(0, seq - read),
-        last_message=head.last,
+        last_message=None if head.last is None else head.last.view,
     )
-
-
-def _with_own(mark: Marks, own: int) -> Marks:
-    """Marks, given that `own` is a message the user has written: writing is reading."""
-    return Marks(max(mark.read, own), max(mark.delivered, own))
 
 
 async def _nothing() -> list[MessageView]:

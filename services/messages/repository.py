@@ -16,37 +16,37 @@ from shared.contracts.messages import MessageView
 from shared.mongo import (
     ASCENDING,
     DESCENDING,
+    BulkWriteError,
     Document,
     IndexModel,
     InsertOne,
     Mongo,
     ReplaceOne,
     UpdateOne,
+    is_duplicate,
     readable,
 )
 
 
 class Fenced(Exception):  # noqa: N818 - names what happened to the writer
-    """Another writer has changed a message meanwhile: reload and decide again."""
+    """Some of this exists already, or somebody else has written meanwhile: reload and decide again.
+
+    `stored` of the writes were made, counted from the first.
+    """
+
+    def __init__(self, reason: str, stored: int = 0) -> None:
+        super().__init__(reason)
+        self.stored = stored
 
 
 @dataclass(slots=True)
 class Head:
-    """Where a room stands, with what the summary has not caught up with yet."""
+    """Where a room stands, with what its summary in the database has not caught up with yet."""
 
     timeline: Timeline = field(default_factory=Timeline)
-    last: MessageView | None = None
+    last: Message | None = None
     own: dict[str, int] = field(default_factory=dict)
     """Per sender, the last of their messages that may not be in `receipts` yet."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """What `room_state` and `receipts` are to catch up with."""
-
-    timeline: Timeline
-    last: Message | None
-    own: dict[str, int]
 
 
 class Repository:
@@ -88,9 +88,8 @@ class Repository:
         """Store new states in order, so that a reader who sees a `rev` can see all before it.
 
         Raises:
-            BulkWriteError: a duplicate key where another writer has taken a `seq`, `rev` or id, or has changed a
-                message meanwhile; nothing after it is stored.
-            Fenced: where a message to be changed has been purged.
+            Fenced: where an id exists already, another writer has taken a `seq` or `rev` or has changed a message
+                meanwhile, which end the whole there; or where a message to be changed has been purged.
         """
         operations: list[InsertOne[Document] | ReplaceOne[Document]] = []
         for message, previous in writes:
@@ -101,11 +100,18 @@ class Repository:
                 # With `upsert` a message in another state is a duplicate key, which ends the whole: otherwise what
                 # follows would be built on a change that was not made.
                 operations.append(ReplaceOne({"_id": document["_id"], "rev": previous}, document, upsert=True))
-        if operations:
+        if not operations:
+            return
+        try:
             result = await self._messages.bulk_write(operations, ordered=True)
-            if risen := list((result.upserted_ids or {}).values()):
-                await self._messages.delete_many({"_id": {"$in": risen}})
-                raise Fenced("a message was purged while it was changed")
+        except BulkWriteError as error:
+            if not is_duplicate(error):
+                raise
+            refused = error.details["writeErrors"][0]
+            raise Fenced(refused["errmsg"], refused["index"]) from error
+        if risen := list((result.upserted_ids or {}).values()):
+            await self._messages.delete_many({"_id": {"$in": risen}})
+            raise Fenced("a message was purged while it was changed")
 
     async def page(self, room_id: str, bounds: Mapping[str, int], *, newest: bool, limit: int) -> list[MessageView]:
         """Messages by `seq` within `bounds` ({"$lt": 5}, …), the newest or oldest `limit`, ascending."""
@@ -134,39 +140,43 @@ class Repository:
             last = state.get("last")
             heads[state["_id"]] = Head(
                 Timeline(state["epoch"], state["seq"], state["rev"]),
-                None if last is None else next(readable([last], _view), None),
+                None if last is None else next(readable([last], _message), None),
             )
         newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
         async for document in self._messages.find({"$or": newer}):
             head, seq, rev = heads[document["room_id"]], document["seq"], document["rev"]
             timeline = head.timeline
             head.timeline = timeline._replace(seq=max(timeline.seq, seq), rev=max(timeline.rev, rev))
-            for view in readable([document], _view):
-                head.own[view.sender.id] = max(seq, head.own.get(view.sender.id, 0))
-                if head.last is None or seq >= head.last.seq:
-                    head.last = view
+            for message in readable([document], _message):
+                sender = message.view.sender.id
+                head.own[sender] = max(seq, head.own.get(sender, 0))
+                if head.last is None or seq >= head.last.view.seq:
+                    head.last = message
         return heads
 
-    async def summarise(self, summaries: Mapping[str, Summary]) -> None:
+    async def summarise(self, heads: Mapping[str, Head]) -> None:
         """Let `receipts` and then `room_state` catch up; in this order, so that a crash between loses nothing."""
         marks = {
             (room_id, user_id): Marks(read=seq, delivered=seq)
-            for room_id, summary in summaries.items()
-            for user_id, seq in summary.own.items()
+            for room_id, head in heads.items()
+            for user_id, seq in head.own.items()
         }
         await self.mark(marks)
         states: list[UpdateOne] = []
-        for room_id, summary in summaries.items():
-            timeline = summary.timeline
+        for room_id, head in heads.items():
+            timeline = head.timeline
             change: Document = {"epoch": timeline.epoch, "seq": timeline.seq, "rev": timeline.rev}
-            if summary.last is not None:
-                change["last"] = _document(summary.last)
-            # A summary that comes late (from a writer that was replaced) must not turn back a newer one, nor a purge.
+            if head.last is not None:
+                change["last"] = _document(head.last)
             older = {"_id": room_id, "epoch": timeline.epoch, "rev": {"$lt": timeline.rev}}
-            states.append(UpdateOne(older, {"$set": change}))
-            states.append(UpdateOne({"_id": room_id}, {"$setOnInsert": change}, upsert=True))
-        if states:
-            await self._room_state.bulk_write(states, ordered=True)
+            states.append(UpdateOne(older, {"$set": change}, upsert=True))
+        try:
+            await self._room_state.bulk_write(states, ordered=False)
+        except BulkWriteError as error:
+            # What is not older is newer, or of another epoch: a summary that comes late (from a writer that was
+            # replaced) must not turn back either. Then the upsert is the second with its id, and refused.
+            if not is_duplicate(error, only=True):
+                raise
 
     # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 Holds no rule: those are in domain.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,6 +33,10 @@ class Marks(NamedTuple):
 
     read: int = 0
     delivered: int = 0
+
+    def reached(self, seq: int) -> "Marks":
+        """These, or `seq` where that is further: who has written or read a message has got there."""
+        return Marks(max(self.read, seq), max(self.delivered, seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,17 @@ class Request:
 
 @dataclass(slots=True)
 class Snapshot:
-    """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known."""
+    """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known.
+
+    `messages` may lack what a send would create: an id that exists is refused by the database, and the batch decided
+    again with all of it. `stored` are the messages that such an attempt has created itself.
+    """
 
     access: Mapping[str, RoomAccess | None]
     timelines: Mapping[str, Timeline]
     messages: Mapping[str, Message]
     marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
+    stored: Collection[str] = ()
 
 
 class Write(NamedTuple):

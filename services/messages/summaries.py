@@ -5,21 +5,24 @@ happens meanwhile is merged, so a busy room costs one update per round, however 
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
-from services.messages.repository import Repository, Summary
+from services.messages.repository import Head, Repository
 from services.messages.state import Message, Plan, Timeline
 from shared.logging import get_logger
-from shared.mongo import PyMongoError
+from shared.mongo import PyMongoError, is_transient
 
 log = get_logger(__name__)
 
-ROUND = 1.0
+ROUND = 5.0
 MAX_MERGED = 5000
-"""Seconds and messages between writes: enough to merge much, few enough that a restart has little to rebuild."""
+"""Seconds and messages between writes: enough to merge much, few enough that what reads and restarts have to look
+through beyond the summaries stays little."""
 
 MAX_ROOMS = 1000
 MAX_WAITING = 50_000
+"""Rooms in one write, and such as may wait for it."""
 
 
 class Summaries:
@@ -27,10 +30,19 @@ class Summaries:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._waiting: dict[str, Summary] = {}
+        self._waiting: dict[str, Head] = {}
+        self._writing: Mapping[str, Head] = {}
         self._signal = asyncio.Event()
         self._full = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self._merged = 0
+
+    def adopt(self, heads: Mapping[str, Head]) -> None:
+        """Take over what a writer before this one has not summarised: the next summary would leave it behind."""
+        for room_id, head in heads.items():
+            if head.own:
+                self._waiting[room_id] = head
+                self._signal.set()
 
     def note(self, plan: Plan) -> None:
         """Merge what a stored batch has changed."""
@@ -42,18 +54,21 @@ class Summaries:
         if self._merged >= MAX_MERGED:
             self._full.set()
 
+    def own(self, room_id: str, user_id: str) -> int:
+        """The `seq` of the user's last message in the room that may not be among the marks yet, else 0."""
+        heads = (heads.get(room_id) for heads in (self._writing, self._waiting))
+        return max((head.own.get(user_id, 0) for head in heads if head is not None), default=0)
+
     def _merge(self, message: Message, timeline: Timeline, *, own: bool) -> None:
         view = message.view
-        summary = self._waiting.get(view.room_id)
-        if summary is None:
-            if len(self._waiting) >= MAX_WAITING:
-                return  # rebuilt from the messages when somebody asks
-            summary = self._waiting[view.room_id] = Summary(timeline, None, {})
-        summary.timeline = timeline
+        head = self._waiting.get(view.room_id)
+        if head is None:
+            head = self._waiting[view.room_id] = Head()
+        head.timeline = timeline
         if view.seq == timeline.seq:
-            summary.last = message
+            head.last = message
         if own:
-            summary.own[view.sender.id] = view.seq
+            head.own[view.sender.id] = view.seq
 
     async def run(self) -> None:
         """Write what has gathered, round by round. Ends only by cancellation."""
@@ -64,15 +79,33 @@ class Summaries:
                     await self._full.wait()
             await self.flush()
 
+    async def relieve(self) -> None:
+        """Let nothing more be noted before what waits is bounded again."""
+        if len(self._waiting) >= MAX_WAITING:
+            await self.flush()
+
     async def flush(self) -> None:
         """Write everything that waits now."""
-        while self._waiting:
-            taken = {room_id: self._waiting.pop(room_id) for room_id in list(self._waiting)[:MAX_ROOMS]}
-            try:
-                await self._repository.summarise(taken)
-            except PyMongoError as error:
-                # Not lost: the messages say the same, and the next change of the room writes its summary again.
-                log.warning("summaries not written", rooms=len(taken), error=str(error)[:200])
+        async with self._flushing:
             self._merged = 0
             self._full.clear()
             self._signal.clear()
+            while self._waiting:
+                self._writing = {room_id: self._waiting.pop(room_id) for room_id in list(self._waiting)[:MAX_ROOMS]}
+                try:
+                    await self._repository.summarise(self._writing)
+                except PyMongoError as error:
+                    log.warning("summaries not written", rooms=len(self._writing), error=str(error)[:200])
+                    if is_transient(error):
+                        self._put_back()
+                        return
+                finally:
+                    self._writing = {}
+
+    def _put_back(self) -> None:
+        for room_id, head in self._writing.items():
+            newer = self._waiting.setdefault(room_id, head)
+            if newer is not head:
+                newer.own = head.own | newer.own
+                newer.last = newer.last or head.last
+        self._signal.set()
