@@ -38,6 +38,11 @@ log.console.level = info
 """
 
 
+LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1}"
+NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
+"""By default Erlang's schedulers spin for a while before they sleep, on cores that the other processes could use."""
+
+
 async def find(progress: Progress, home: Home) -> Path:
     """The server script of this machine, installed with its package manager if there is none.
 
@@ -129,7 +134,7 @@ def _environment(data: Path, ports: Ports) -> dict[str, str]:
         # The script then becomes the Erlang machine instead of its parent: the pid we know is the one that matters, and
         # SIGTERM reaches it.
         "RUNNING_UNDER_SYSTEMD": "true",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ONLY} {NO_BUSY_WAIT}",
         "ERL_EPMD_PORT": str(ports.epmd),
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "ERL_CRASH_DUMP_SECONDS": "0",
