@@ -47,6 +47,9 @@ MAX_DELIVERIES = 16
 MAX_UNSETTLED = 8
 """Batches that may wait for the broker's confirm while the next is being decided."""
 
+ACK_PAUSE = 0.2
+"""Seconds within which acks are gathered."""
+
 _Keyed = tuple[str, bytes]
 """An encoded event and its routing key."""
 
@@ -143,16 +146,27 @@ class CommandHandler:
             await self._unsettled.put((batch.deliveries, published))
 
     async def settle(self) -> None:
-        """Ack commands once their announcements are with the broker, in order. Ends only by cancellation."""
+        """Ack commands once their announcements are with the broker, in order. Ends only by cancellation.
+
+        Some batches at a time: in a quorum queue an ack is an entry in its log, as a command is. Should this process
+        die before, the commands come again and change nothing.
+        """
         while True:
-            deliveries, published = await self._unsettled.get()
-            try:
-                await published
-            except ChatError as error:
-                # Not announced, so not done: the commands shall come again.
-                self._consumer.abandon(deliveries, error.message)
-            else:
-                await self._consumer.settle(deliveries)
+            batches = [await self._unsettled.get()]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ACK_PAUSE):
+                    while sum(len(deliveries) for deliveries, _ in batches) < MAX_DELIVERIES:
+                        batches.append(await self._unsettled.get())
+            announced: list[Delivery] = []
+            for deliveries, published in batches:
+                try:
+                    await published
+                except ChatError as error:
+                    # Not announced, so not done: the commands shall come again.
+                    self._consumer.abandon(deliveries, error.message)
+                else:
+                    announced += deliveries
+            await self._consumer.settle(announced)
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,11 +9,12 @@ and every reader copes with that.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import DeliveryError, PublishError
+from aiormq import spec
+from aiormq.channel import Channel
 
 from shared import metrics
 from shared.bus.codec import join_batch
@@ -38,7 +39,8 @@ UNCONFIRMED = frozenset({REPLIES})
 """A reply lost with the link costs its asker a timeout and a harmless retry; a confirm for each costs everybody."""
 
 MANDATORY = frozenset({COMMANDS, QUERIES, DEAD})
-QUERY_EXPIRY = 10.0
+QUERY_EXPIRY = "10000"
+"""Milliseconds."""
 
 _batches = metrics.histogram("publish_batch_items", "Items per published batch", "exchange")
 
@@ -92,10 +94,10 @@ class Publisher:
         self._tasks = tasks
         self._patience = patience
         self._routes: dict[tuple[str, str], _Route] = {}
-        self._exchanges: dict[str, AbstractExchange] = {}
+        self._channels: dict[str, Channel] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        link.on_change(self._up, self._exchanges.clear)
+        link.on_change(self._up, self._channels.clear)
 
     async def _up(self, connection: AbstractConnection) -> None:
         confirmed = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -104,7 +106,8 @@ class Publisher:
             channel.close_callbacks.add(lambda *_: self._link.reset("a publishing channel was closed"))
         for exchange in EXCHANGES:
             channel = unconfirmed if exchange.name in UNCONFIRMED else confirmed
-            self._exchanges[exchange.name] = await channel.get_exchange(exchange.name, ensure=False)
+            # The underlying channel publishes with a third less work than an exchange does.
+            self._channels[exchange.name] = cast(Channel, await channel.get_underlay_channel())
 
     def submit(self, exchange: str, key: str, body: bytes, settled: Settled | None = None) -> None:
         """Hand over one encoded envelope.
@@ -194,8 +197,7 @@ class Publisher:
         self, exchange: str, keys: Sequence[str], body: bytes, headers: dict[str, Any] | None
     ) -> ChatError | None:
         first = keys[0]
-        message = aio_pika.Message(
-            body,
+        properties = spec.Basic.Properties(
             content_type=CONTENT_TYPE,
             delivery_mode=2 if exchange in PERSISTENT else 1,
             headers=headers,
@@ -204,10 +206,18 @@ class Publisher:
         deadline = asyncio.get_running_loop().time() + self._patience
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    await self._link.wait_up()
-                    await self._exchanges[exchange].publish(message, first, mandatory=exchange in MANDATORY)
-                    return None
+                if not self._link.is_up:
+                    async with asyncio.timeout_at(deadline):
+                        await self._link.wait_up()
+                await self._channels[exchange].basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=first,
+                    properties=properties,
+                    mandatory=exchange in MANDATORY,
+                    timeout=max(deadline - asyncio.get_running_loop().time(), 0.001),
+                    wait=exchange in UNCONFIRMED,  # what is confirmed has been written
+                )
             except PublishError:
                 return ChatError(ErrorCode.UNAVAILABLE, f"No queue takes '{first}'.", retry_after=1.0)
             except DeliveryError:
@@ -217,3 +227,5 @@ class Publisher:
                     log.warning("publish failed", exchange=exchange, bytes=len(body), error=repr(error))
                     return ChatError(ErrorCode.UNAVAILABLE, "The broker is away; try again.", retry_after=1.0)
                 await asyncio.sleep(0.02)  # between the loss and the link's own notice of it
+            else:
+                return None
