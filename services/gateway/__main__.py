@@ -50,6 +50,7 @@ async def main(service: Service) -> None:
         shards=settings.shards,
         timeout=settings.command_timeout,
         max_pending=settings.max_pending,
+        echo=True,
     )
     hub = Hub(
         per_user=unlimited(settings.connections_per_user),

@@ -16,6 +16,7 @@ from shared import metrics
 from shared.bus.codec import JSON, encode_actor, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
+from shared.contracts.answers import ANSWERS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.contracts.messages import MAX_PAGE, RoomSyncView, Sync, TimelineEvent
@@ -58,6 +59,8 @@ class Fanout:
         envelopes = readable_events(body)
         _events.inc(len(envelopes))
         for envelope in envelopes:
+            if (cause := envelope.get("cause")) is not None:
+                self._answer(cause, envelope)
             feed = self._hub.feeds.get(envelope["subject"])
             if feed is None:
                 continue
@@ -65,6 +68,14 @@ class Fanout:
                 self._show(feed, envelope)
             except TypeError as error:  # nested deeper than can be written
                 log.error("malformed event dropped", type=envelope["type"][:100], error=str(error))
+
+    def _answer(self, cause: str, envelope: JSON) -> None:
+        """Tell who asked for this, here or at another gateway, that it has been done."""
+        kind, data = envelope["type"], envelope["data"]
+        try:
+            self._requests.told(cause, lambda: ANSWERS[kind](data))
+        except (KeyError, TypeError) as error:
+            log.error("malformed event answers nothing", type=kind[:100], error=repr(error)[:200])
 
     def _show(self, feed: Feed, envelope: JSON) -> None:
         kind, rev = envelope["type"], envelope.get("roomrev")

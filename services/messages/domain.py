@@ -66,7 +66,9 @@ def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_len
     batch = _Batch(snapshot, now, max_length)
     for request in requests:
         try:
-            batch.plan.answers[request.id] = RULES[type(request.command)](batch, request, request.command)
+            answer = RULES[type(request.command)](batch, request, request.command)
+            if answer is not None:
+                batch.plan.answers[request.id] = answer
         except ChatError as error:
             batch.plan.answers[request.id] = error
     return batch.plan
@@ -146,7 +148,8 @@ class _Batch:
                 ErrorCode.TOO_LARGE, f"The content has {len(content)} characters; {self.max_length:g} are allowed."
             )
 
-    def announce(self, event: type[TimelineEvent], message: Message, request: Request) -> None:
+    def announce(self, event: type[TimelineEvent], message: Message, request: Request, *, new: bool = False) -> None:
+        """Tell a change, or tell it again unless it is `new`."""
         view = message.view
         self.plan.announcements.append(
             Announcement(
@@ -157,11 +160,12 @@ class _Batch:
                 traceparent=request.traceparent,
                 seq=view.seq,
                 rev=view.rev,
+                cause=request.id if new and request.echo else None,
             )
         )
 
 
-def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
+def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView | None:
     actor = request.actor
     system = command.type is MessageType.SYSTEM
     access = batch.access(command.room_id, actor, Action.SEND_SYSTEM if system else Action.SEND)
@@ -195,8 +199,8 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView:
         revs=(timeline.rev + 1,),
     )
     batch.put(message, None)
-    batch.announce(MessageCreated, message, request)
-    return _sent(message, duplicate=False)
+    batch.announce(MessageCreated, message, request, new=True)
+    return None if request.echo else _sent(message, duplicate=False)
 
 
 def _sent(message: Message, *, duplicate: bool) -> SentView:
@@ -204,7 +208,7 @@ def _sent(message: Message, *, duplicate: bool) -> SentView:
     return SentView(message_id=view.id, seq=view.seq, rev=message.born, created_at=view.created_at, duplicate=duplicate)
 
 
-def _edit(batch: _Batch, request: Request, command: EditMessage) -> ChangedView:
+def _edit(batch: _Batch, request: Request, command: EditMessage) -> ChangedView | None:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.EDIT_OWN, Action.EDIT_ANY)
     if _repeated(message, request):
@@ -218,7 +222,7 @@ def _edit(batch: _Batch, request: Request, command: EditMessage) -> ChangedView:
     return _changed(batch, request, message, MessageUpdated, change)
 
 
-def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedView:
+def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedView | None:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.DELETE_OWN, Action.DELETE_ANY)
     if message.view.deleted_at is not None:
@@ -227,7 +231,7 @@ def _delete(batch: _Batch, request: Request, command: DeleteMessage) -> ChangedV
     return _changed(batch, request, message, MessageDeleted, change)
 
 
-def _react(batch: _Batch, request: Request, command: ReactToMessage) -> ChangedView:
+def _react(batch: _Batch, request: Request, command: ReactToMessage) -> ChangedView | None:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
     if _repeated(message, request):
@@ -243,7 +247,7 @@ def _react(batch: _Batch, request: Request, command: ReactToMessage) -> ChangedV
     return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
 
 
-def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> ChangedView:
+def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> ChangedView | None:
     message = batch.existing(command.message_id)
     _may_change(batch, request.actor, message, Action.REACT, Action.REACT)
     chosen = _reactions(message)
@@ -254,15 +258,15 @@ def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> Chan
     return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
 
 
-def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView:
+def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView | None:
     return _mark(batch, request, command.room_id, Marks(read=command.seq, delivered=command.seq))
 
 
-def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView:
+def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView | None:
     return _mark(batch, request, command.room_id, Marks(delivered=command.seq))
 
 
-def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView:
+def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView | None:
     access = batch.access(room_id, request.actor, Action.MARK)
     user_id, last = request.actor.id, batch.timeline(room_id).seq
     before = batch.marks(room_id, user_id)
@@ -277,8 +281,11 @@ def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> Recei
                 tenant=access.tenant,
                 id=f"{room_id}:{user_id}:{after.read}:{after.delivered}",
                 traceparent=request.traceparent,
+                cause=request.id if request.echo else None,
             )
         )
+        if request.echo:
+            return None
     return receipt
 
 
@@ -312,7 +319,7 @@ def _alive(message: Message) -> None:
 
 def _changed(
     batch: _Batch, request: Request, message: Message, event: type[TimelineEvent], change: dict[str, Any]
-) -> ChangedView:
+) -> ChangedView | None:
     rev = batch.timeline(message.view.room_id).rev + 1
     after = Message(
         view=message.view.model_copy(update={**change, "rev": rev}),
@@ -323,8 +330,8 @@ def _changed(
         applied=_applied(message, request),
     )
     batch.put(after, message.view.rev)
-    batch.announce(event, after, request)
-    return ChangedView(message_id=after.view.id, rev=rev, changed=True)
+    batch.announce(event, after, request, new=True)
+    return None if request.echo else ChangedView(message_id=after.view.id, rev=rev, changed=True)
 
 
 def _unchanged(batch: _Batch, request: Request, message: Message, event: type[TimelineEvent]) -> ChangedView:
@@ -344,7 +351,8 @@ def _reaction_views(chosen: Mapping[str, list[str]]) -> tuple[ReactionView, ...]
     return tuple(ReactionView(emoji=emoji, users=tuple(users)) for emoji, users in chosen.items() if users)
 
 
-Rule = Callable[[_Batch, Request, Any], View]
+Rule = Callable[[_Batch, Request, Any], View | None]
+"""Answers a request, unless its announcement does."""
 
 RULES: dict[type[MessageCommand], Rule] = {
     SendMessage: _send,

@@ -5,32 +5,26 @@ dies in between, the commands come back, find their effect in place, and are ann
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
 
 from services.messages.access import AccessCache
 from services.messages.domain import plan
+from services.messages.intake import Batch, Intake
 from services.messages.repository import Fenced, Repository, together
 from services.messages.state import Announcement, Marks, Plan, Request, Snapshot, Timeline
 from services.messages.summaries import Summaries
 from shared import metrics
-from shared.bus.codec import JSON, Malformed, batch_of_one, encode_event, split_batch, to_json, unique_id
+from shared.bus.codec import encode_event, to_json, unique_id
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
-from shared.bus.requests import Responder, refusal_of
+from shared.bus.requests import Responder
 from shared.bus.topology import EVENTS, event_key
-from shared.contracts.envelope import RequestEnvelope
-from shared.contracts.errors import ChatError, ErrorCode, invalid
+from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.messages import (
-    COMMANDS,
     MarkDelivered,
     MarkRead,
-    MessageCommand,
     PurgedView,
     PurgeRoom,
     SendMessage,
@@ -61,28 +55,6 @@ _commands = metrics.counter("messages_commands", "Commands handled")
 _redone = metrics.counter("messages_batches_redone", "Batches decided again after a conflict with another writer")
 
 
-class _Origin(NamedTuple):
-    """Where a request came from, and where its answer goes."""
-
-    key: str
-    item: JSON
-    replyto: str | None
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Requests with where their answers go."""
-
-    deliveries: list[Delivery] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    origins: dict[str, _Origin] = field(default_factory=dict)
-
-    def add(self, other: "_Batch") -> None:
-        self.deliveries += other.deliveries
-        self.requests += other.requests
-        self.origins |= other.origins
-
-
 class CommandHandler:
     """Handles message commands in batches. One per process, one batch at a time."""
 
@@ -91,6 +63,7 @@ class CommandHandler:
         access: AccessCache, summaries: Summaries, source: str, shards: int, max_length: float,
     ) -> None:  # fmt: skip
         self._consumer = consumer
+        self._intake = Intake(publisher, responder)
         self._publisher = publisher
         self._responder = responder
         self._repository = repository
@@ -101,7 +74,7 @@ class CommandHandler:
         self._max_length = max_length
         self._timelines: dict[str, Timeline] = {}
         self._generation = 0
-        self._parsed: asyncio.Queue[_Batch] = asyncio.Queue(MAX_DELIVERIES)
+        self._parsed: asyncio.Queue[Batch] = asyncio.Queue(MAX_DELIVERIES)
         self._unsettled: asyncio.Queue[tuple[list[Delivery], asyncio.Future[None]]] = asyncio.Queue(MAX_UNSETTLED)
 
     def forget(self) -> None:
@@ -125,9 +98,7 @@ class CommandHandler:
         """Take and parse while the batch before is being stored."""
         while True:
             for delivery in await self._consumer.take(1):
-                batch = _Batch([delivery])
-                await self._parse(delivery, batch)
-                await self._parsed.put(batch)
+                await self._parsed.put(await self._intake.read(delivery))
 
     async def _work(self) -> None:
         """Handle all that is parsed by now, as one batch."""
@@ -135,7 +106,9 @@ class CommandHandler:
             batch = await self._parsed.get()
             while not self._parsed.empty():
                 batch.add(self._parsed.get_nowait())
-            events = await self._handle(batch)
+            _batch_size.observe(len(batch.requests))
+            _commands.inc(len(batch.requests))
+            events = await self._store(batch, batch.requests, again=batch.redelivered)
             await self._summaries.relieve()
             try:
                 published = self._publisher.publish(EVENTS, events)
@@ -170,13 +143,7 @@ class CommandHandler:
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _handle(self, batch: _Batch) -> list[_Keyed]:
-        _batch_size.observe(len(batch.requests))
-        _commands.inc(len(batch.requests))
-        again = any(delivery.redelivered for delivery in batch.deliveries)
-        return await self._decide_and_store(batch, batch.requests, again=again)
-
-    async def _decide_and_store(self, batch: _Batch, requests: list[Request], *, again: bool) -> list[_Keyed]:
+    async def _store(self, batch: Batch, requests: list[Request], *, again: bool) -> list[_Keyed]:
         """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone.
 
         Args:
@@ -186,16 +153,16 @@ class CommandHandler:
             What to announce.
         """
         try:
-            plan, events = await self._until_stored(requests, again=again)
+            decided, events = await self._until_stored(requests, again=again)
         except Exception as error:  # noqa: BLE001 - one command must not stop all others
             self.forget()
             if len(requests) > 1:
                 half = len(requests) // 2
-                first = await self._decide_and_store(batch, requests[:half], again=True)
-                return first + await self._decide_and_store(batch, requests[half:], again=True)
-            await self._bury(batch, requests[0], error)
+                first = await self._store(batch, requests[:half], again=True)
+                return first + await self._store(batch, requests[half:], again=True)
+            await self._intake.bury(batch, requests[0], error)
             return []
-        for request_id, answer in plan.answers.items():
+        for request_id, answer in decided.answers.items():
             self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
         return events
 
@@ -209,7 +176,8 @@ class CommandHandler:
             try:
                 decided = await self._decide(requests, stored, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
-                events = [self._event(announcement) for announcement in decided.announcements]
+                now = datetime.now(UTC)
+                events = [self._event(announcement, now) for announcement in decided.announcements]
                 await self._repository.write(decided.writes)
                 await self._repository.mark(decided.marks)
                 await self._purge(requests, decided)
@@ -233,7 +201,13 @@ class CommandHandler:
                 self._remember(decided, generation)
                 return decided, events
 
-    async def _decide(self, requests: list[Request], stored: set[str], *, again: bool) -> Plan:
+    async def _decide(self, requests: list[Request], stored: Collection[str], *, again: bool) -> Plan:
+        """Decide on requests.
+
+        Args:
+            stored: messages that an earlier attempt at these requests has created.
+            again: they may have been handled before.
+        """
         normal = [request for request in requests if not isinstance(request.command, PurgeRoom)]
         snapshot = await self._snapshot(normal, again=again)
         snapshot.stored = stored
@@ -250,12 +224,9 @@ class CommandHandler:
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
+        targets = {request.target for request in requests if request.target is not None}
         # What a send creates is not there the first time: looking would cost every message a round trip.
-        ids = {
-            request.target
-            for request in requests
-            if request.target is not None and (again or not isinstance(request.command, SendMessage))
-        }
+        sent = set() if again else {request.target for request in requests if isinstance(request.command, SendMessage)}
         marks = {
             (request.command.room_id, request.actor.id)
             for request in requests
@@ -265,7 +236,7 @@ class CommandHandler:
         # writer later, when readers are past it.
         timelines = await self._timelines_of(rooms)
         messages, access, known_marks = await together(
-            self._repository.messages(ids), self._access.get(rooms), self._repository.marks(marks)
+            self._repository.messages(targets - sent), self._access.get(rooms), self._repository.marks(marks)
         )
         others = {message.view.room_id for message in messages.values()} - rooms
         if others:
@@ -273,7 +244,7 @@ class CommandHandler:
             timelines |= await self._timelines_of(others)
             access |= await self._access.get(others)
             if unknown:
-                messages = await self._repository.messages(ids)
+                messages = await self._repository.messages(targets - sent)
         for message in messages.values():
             view = message.view
             epoch, seq, rev = timelines[view.room_id]
@@ -311,46 +282,7 @@ class CommandHandler:
                 self.forget()
                 decided.answers[request.id] = PurgedView(removed=removed)
 
-    # ── in and out ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _parse(self, delivery: Delivery, batch: _Batch) -> None:
-        try:
-            items = split_batch(delivery.body)
-        except Malformed as error:
-            await self._dead_letter(delivery.key, delivery.body, str(error))
-            return
-        for item in items:
-            await self._parse_item(delivery.key, item, batch)
-
-    async def _parse_item(self, key: str, item: Any, batch: _Batch) -> None:
-        try:
-            envelope = RequestEnvelope.model_validate(item)
-        except ValidationError as error:
-            await self._dead_letter(key, batch_of_one(item), invalid(error, "the envelope").message)
-            return
-        try:
-            command = _command_in(envelope)
-        except ChatError as error:
-            if envelope.replyto is None:  # nobody would hear of it
-                await self._dead_letter(key, batch_of_one(item), error.message)
-            self._responder.answer(envelope.replyto, envelope.id, error)
-        else:
-            batch.origins[envelope.id] = _Origin(key, item, envelope.replyto)
-            batch.requests.append(Request(envelope.id, envelope.data.actor, command, envelope.traceparent))
-
-    async def _bury(self, batch: _Batch, request: Request, error: Exception) -> None:
-        refusal = refusal_of(error, request.id)
-        key, item, replyto = batch.origins[request.id]
-        await self._dead_letter(key, batch_of_one(item), f"{type(error).__name__}: {error}")
-        self._responder.answer(replyto, request.id, refusal)
-
-    async def _dead_letter(self, key: str, body: bytes, reason: str) -> None:
-        while True:
-            with suppress(ChatError):  # the broker is away; nothing can be acked before this is put aside
-                return await self._publisher.dead_letter(key, body, reason)
-            await asyncio.sleep(0.5)
-
-    def _event(self, announcement: Announcement) -> _Keyed:
+    def _event(self, announcement: Announcement, now: datetime) -> _Keyed:
         event = announcement.event
         return (
             event_key(event.TOPIC, announcement.room_id, self._shards),
@@ -360,21 +292,11 @@ class CommandHandler:
                 type=event.TYPE,
                 subject=announcement.room_id,
                 tenant=announcement.tenant,
-                time=datetime.now(UTC),
+                time=now,
                 data=to_json(event),
                 traceparent=announcement.traceparent,
                 seq=announcement.seq,
                 rev=announcement.rev,
+                cause=announcement.cause,
             ),
         )
-
-
-def _command_in(envelope: RequestEnvelope) -> MessageCommand:
-    """The command of an envelope. Raises ChatError `invalid`."""
-    contract = COMMANDS.get(envelope.type)
-    if contract is None:
-        raise ChatError(ErrorCode.INVALID, f"The messages service has no command '{envelope.type}'.")
-    try:
-        return contract.model_validate(envelope.data.body)
-    except ValidationError as error:
-        raise invalid(error, envelope.type) from error

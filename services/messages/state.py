@@ -62,6 +62,8 @@ class Request:
     actor: Actor
     command: MessageCommand
     traceparent: str | None = None
+    echo: bool = False
+    """Who asks reads the events: what one of them tells needs no other answer."""
     target: str | None = field(init=False)
     """The message this is about: the one it names, or the one it would create."""
 
@@ -105,11 +107,16 @@ class Announcement(NamedTuple):
     traceparent: str | None
     seq: int | None = None
     rev: int | None = None
+    cause: str | None = None
+    """The request that it answers by itself."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a batch comes to, in order. `refused_by_access` names rooms whose members said no."""
+    """What a batch comes to, in order. `refused_by_access` names rooms whose members said no.
+
+    `answers` lacks the requests that are answered by what is announced.
+    """
 
     writes: list[Write] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)

@@ -36,7 +36,7 @@ def to_json(model: BaseModel) -> bytes:
 
 def encode_request(
     *, id: str, source: str, type: str, subject: str | None, actor: orjson.Fragment, tenant: str, body: JSON,
-    replyto: str, traceparent: str,
+    replyto: str, traceparent: str, echo: bool = False,
 ) -> bytes:  # fmt: skip
     """A command or query (shared.contracts.envelope.RequestEnvelope)."""
     return orjson.dumps(
@@ -48,6 +48,7 @@ def encode_request(
             "subject": subject,
             "tenant": tenant,
             "replyto": replyto,
+            "echo": echo,
             "traceparent": traceparent,
             "data": {"actor": actor, "body": body},
         }
@@ -56,7 +57,7 @@ def encode_request(
 
 def encode_event(
     *, id: str, source: str, type: str, subject: str, tenant: str, time: datetime, data: bytes,
-    traceparent: str | None = None, seq: int | None = None, rev: int | None = None,
+    traceparent: str | None = None, seq: int | None = None, rev: int | None = None, cause: str | None = None,
 ) -> bytes:  # fmt: skip
     """An event (shared.contracts.envelope.EventEnvelope); `data` is its contract's JSON."""
     envelope: JSON = {
@@ -70,6 +71,8 @@ def encode_event(
     }
     if traceparent is not None:
         envelope["traceparent"] = traceparent
+    if cause is not None:
+        envelope["cause"] = cause
     if rev is not None:
         envelope["roomseq"] = seq
         envelope["roomrev"] = rev
@@ -146,6 +149,7 @@ def _is_event(item: Any) -> bool:
         isinstance(item.get("type"), str)
         and isinstance(item.get("subject"), str)
         and isinstance(item.get("tenant", ""), str)
+        and isinstance(item.get("cause", ""), str)
         and isinstance(data, dict)
         and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
     )

@@ -55,6 +55,7 @@ class Requests:
         name: of this process; its reply queue bears it.
         timeout: seconds until a request is answered with `timeout`.
         max_pending: unanswered requests; past it `send` raises `overloaded`.
+        echo: this process reads the events, and hands in (`told`) those that answer.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Requests:
         shards: int,
         timeout: float,
         max_pending: int,
+        echo: bool = False,
     ) -> None:
         self._consumer = consumer
         self._publisher = publisher
@@ -74,6 +76,7 @@ class Requests:
         self._shards = shards
         self._timeout = timeout
         self._max_pending = max_pending
+        self._echo = echo
         self._pending: dict[str, _Pending] = {}
         self.quiet = asyncio.Event()
         self.quiet.set()
@@ -109,6 +112,7 @@ class Requests:
             tenant=tenant,
             body=body if body is not None else request.model_dump(mode="json", exclude_none=True),
             replyto=self._name,
+            echo=self._echo,
             traceparent=traceparent or new_traceparent(),
         )
         if isinstance(request, Command):
@@ -154,6 +158,11 @@ class Requests:
             after_batch()
             await self._consumer.settle(deliveries)
             _unanswered.set(len(self._pending))
+
+    def told(self, number: str, answer: Callable[[], JSON]) -> None:
+        """An event that answers a request, if it is one of this process."""
+        if number in self._pending:
+            self._answer(number, answer(), None)
 
     async def sweep(self) -> None:
         """Answer `timeout` where the deadline has passed. All requests wait equally long, so the oldest is first."""

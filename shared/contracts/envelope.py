@@ -2,8 +2,8 @@
 
 Source: CloudEvents 1.0 JSON format, sections 2 and 4 (batch). Commands and replies travel in the same envelope
 as events, so that one reader reads all. Extension attributes: `tenant`, `traceparent` (W3C trace context, by the
-distributed tracing extension), `replyto` (where the answer goes), `roomseq` and `roomrev` (the position of a
-timeline event in its room).
+distributed tracing extension), `replyto` (where the answer goes), `echo` and `cause` (an event that is the answer),
+`roomseq` and `roomrev` (the position of a timeline event in its room).
 """
 
 from datetime import datetime
@@ -57,12 +57,16 @@ class RequestEnvelope(Envelope):
 
     replyto: Id | None = None
     """The routing key of the answer, so within what AMQP takes for one."""
+    echo: bool = False
+    """Whoever asks reads the events: where one of them tells the success, it is the answer, and no other comes."""
     data: Payload
 
 
 class EventEnvelope(Envelope):
     """An event. `roomseq` and `roomrev` are set where it changed a room's timeline."""
 
+    cause: str | None = None
+    """The id of the request that this answers, for who sent it with `echo`."""
     roomseq: int | None = None
     roomrev: int | None = None
     data: dict[str, Any]

@@ -1,0 +1,48 @@
+"""What an event says to who caused it, where it is the answer (shared.contracts.envelope: `echo` and `cause`). Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.contracts.messages import (
+    MessageCreated,
+    MessageDeleted,
+    MessageReacted,
+    MessageUpdated,
+    ReceiptUpdated,
+)
+
+JSON = dict[str, Any]
+
+
+def _sent(data: JSON) -> JSON:
+    """A SentView."""
+    message = data["message"]
+    return {
+        "message_id": message["id"],
+        "seq": message["seq"],
+        "rev": message["rev"],
+        "created_at": message["created_at"],
+        "duplicate": False,
+    }
+
+
+def _changed(data: JSON) -> JSON:
+    """A ChangedView."""
+    message = data["message"]
+    return {"message_id": message["id"], "rev": message["rev"], "changed": True}
+
+
+def _marked(data: JSON) -> JSON:
+    """A ReceiptView."""
+    receipt: JSON = data["receipt"]
+    return receipt
+
+
+ANSWERS: dict[str, Callable[[JSON], JSON]] = {
+    MessageCreated.TYPE: _sent,
+    MessageUpdated.TYPE: _changed,
+    MessageDeleted.TYPE: _changed,
+    MessageReacted.TYPE: _changed,
+    ReceiptUpdated.TYPE: _marked,
+}
+"""By event: the result of the command, as JSON, from the event's data. Raise KeyError or TypeError for other data."""
