@@ -47,8 +47,10 @@ class Terminal:
 @asynccontextmanager
 async def terminal(port: int, sub: str, room: str, **env: str) -> AsyncIterator[Terminal]:
     """A chat process for a user and room."""
+    # Ctrl-C works in every terminal, but an ignored SIGINT is inherited: a shell ignores it for what runs behind.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.embedded", "chat", cwd=REPOSITORY, stdin=PIPE, stdout=PIPE, stderr=PIPE,
+        "/usr/bin/env", "--default-signal=INT", sys.executable, "-m", "deploy.embedded", "chat",
+        cwd=REPOSITORY, stdin=PIPE, stdout=PIPE, stderr=PIPE,
         env={"PORT": str(port), "SUB": sub, "ROOM": room, "TZ": "UTC", **env},
     )  # fmt: skip
     try:
