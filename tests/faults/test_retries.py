@@ -1,15 +1,21 @@
 """A client repeats what was not answered: through whichever gateway, however late, it takes effect once."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.messages import SendMessage
 from shared.mongo import Mongo
 from shared.service import Tasks
 from tests.faults import database
 from tests.faults.people import Hall
 from tests.faults.site import Site
+from tests.faults.writers import writers
 from tests.harness.gateway import gateway as another_gateway
 from tests.harness.own_task import in_own_task
 
@@ -90,3 +96,24 @@ async def test_a_copy_that_was_stuck_on_its_way(site: Site, hall: Hall, mongo: M
     await bob.send(room, "the end")  # by the same way, so behind the stuck one
     [message, _] = await database.read(mongo, [room])
     assert (message.content, message.users) == ("third" if what == "an edit" else "first", {})
+
+
+async def test_neighbours_of_a_repetition(site: Site, mongo: Mongo) -> None:
+    """A batch that holds one is refused by the database half way, and decided again: nobody else notices."""
+    room = f"neighbours-{uuid4().hex[:8]}"
+    async with writers(site.servers.amqp_url, mongo, ["writer"], ["alice"]) as asked:
+
+        async def send(content: str, client_id: str) -> Mapping[str, Any]:
+            command = SendMessage(room_id=room, content=content, client_id=client_id)
+            return await asked.ask("writer", "alice", command)
+
+        first = await send("repeated", "c-0")
+        keys = ["c-1", "c-2", "c-0", "c-3", "c-0", "c-4"]  # the first leaves alone, the others as one batch
+        answers = await asyncio.gather(*(send("repeated" if key == "c-0" else "new", key) for key in keys))
+        other_body = await send("another", "c-0")
+    acks = [answer["ok"] for answer in answers]
+    assert [ack["duplicate"] for ack in acks] == [False, False, True, False, True, False]
+    assert [ack["seq"] for ack in acks] == [2, 3, 1, 4, 1, 5]
+    assert acks[2] == acks[4] == {**first["ok"], "duplicate": True}
+    assert other_body["error"]["code"] == ErrorCode.CONFLICT
+    assert [message.seq for message in await database.read(mongo, [room])] == [1, 2, 3, 4, 5]
