@@ -13,6 +13,7 @@ from shared import metrics
 from shared.auth import Identity
 from shared.bus.codec import encode_actor
 from shared.contracts.errors import CloseCode
+from shared.contracts.rooms import Role, RoomType
 
 if TYPE_CHECKING:
     from services.gateway.feeds import Feed
@@ -29,8 +30,8 @@ _slow = metrics.counter("slow_consumers", "Connections closed because their read
 class Standing(NamedTuple):
     """How a connection's user stands in a room it follows: the room's type, and their role if a member."""
 
-    kind: str
-    role: str | None
+    kind: RoomType
+    role: Role | None
 
 
 class Connection:

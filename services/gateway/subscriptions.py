@@ -25,8 +25,10 @@ from shared.contracts.rooms import (
     MemberAdded,
     MemberRemoved,
     MemberUpdated,
+    Role,
     RoomCreated,
     RoomDeleted,
+    RoomType,
 )
 from shared.logging import get_logger
 from shared.service import Tasks
@@ -93,7 +95,7 @@ class Subscriptions:
         """Subscribe to rooms; their states, and the frames that have to follow once the client knows the states.
 
         Raises:
-            ChatError: where the states cannot be had; the subscriptions are undone.
+            ChatError: where the states cannot be had; what was not subscribed to before is not now.
         """
         for room_id in room_ids:
             self._hub.join(connection, room_id)
@@ -110,7 +112,9 @@ class Subscriptions:
                 states |= await self._states(connection, missing)
             except ChatError:
                 for room_id in room_ids:
-                    self._hub.unsubscribe(connection, room_id)
+                    feed = connection.feeds.get(room_id)
+                    if feed is not None and connection not in feed.members:
+                        self._hub.unsubscribe(connection, room_id)
                 raise
             missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
         return states, late
@@ -187,7 +191,7 @@ class Subscriptions:
                         continue
                     try:
                         self._apply(envelope)
-                    except (KeyError, TypeError) as error:  # not what its type says
+                    except (KeyError, TypeError, ValueError) as error:  # not what its type says
                         log.error("malformed event dropped", type=envelope["type"][:100], error=repr(error)[:200])
             self._hub.flush()
             await self._consumer.settle(deliveries)
@@ -209,7 +213,7 @@ class Subscriptions:
         elif kind == MemberUpdated.TYPE:
             for connection in self._hub.connections_of(tenant, data["member"]["user_id"]):
                 if (standing := connection.standing.get(room_id)) is not None:
-                    connection.standing[room_id] = standing._replace(role=data["member"]["role"])
+                    connection.standing[room_id] = standing._replace(role=Role(data["member"]["role"]))
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
             reached |= self._leave(removed, room_id)
@@ -304,7 +308,8 @@ class Subscriptions:
 
 
 def _learn(connection: Connection, room: JSON) -> None:
-    connection.standing[room["id"]] = Standing(room["type"], room.get("role"))
+    role = room.get("role")
+    connection.standing[room["id"]] = Standing(RoomType(room["type"]), None if role is None else Role(role))
 
 
 def _summary(room: JSON, state: RoomStateView) -> JSON:

@@ -11,7 +11,6 @@ from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.presence import Typing
-from shared.contracts.rooms import Role, RoomType
 from shared.permissions import Action, allowed
 
 THROTTLE = 2.0
@@ -39,8 +38,7 @@ class Typists:
         standing = connection.standing.get(room_id)
         if room_id not in connection.feeds or standing is None:
             raise ChatError(ErrorCode.FORBIDDEN, f"This connection does not follow room '{room_id}'.")
-        role = None if standing.role is None else Role(standing.role)
-        if not allowed(Action.TYPE, RoomType(standing.kind), role, connection.identity.actor.roles):
+        if not allowed(Action.TYPE, standing.kind, standing.role, connection.identity.actor.roles):
             raise ChatError(ErrorCode.FORBIDDEN, "You may not type in this room.")
         rooms = self._typing.setdefault(connection, {})
         since = rooms.get(room_id)

@@ -4,7 +4,8 @@
 answer. It can be run again on a fresh snapshot, which is how a conflict with another writer is resolved.
 
 A command whose effect is already there changes nothing, but is announced again: the announcement of the first time
-may have been lost with the process that made it. Readers drop what they have seen, by `rev`.
+may have been lost with the process that made it. Readers drop what they have seen, by `rev`. (Marks are not: who needs
+them asks for them.)
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -71,6 +72,7 @@ def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_len
                 batch.plan.answers[request.id] = answer
         except ChatError as error:
             batch.plan.answers[request.id] = error
+        batch.plan.ends.append(len(batch.plan.writes))
     return batch.plan
 
 
@@ -83,7 +85,6 @@ class _Batch:
         self.max_length = max_length
         self._snapshot = snapshot
         self._messages: dict[str, Message] = {}
-        self._stored = set(snapshot.stored)
         self._senders: dict[tuple[str | None, ...], SenderView] = {}
 
     def access(self, room_id: str, actor: Actor, action: Action) -> RoomAccess:
@@ -113,13 +114,6 @@ class _Batch:
         if message is None:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no message '{message_id}'.")
         return message
-
-    def just_stored(self, message_id: str) -> bool:
-        """Whether an earlier attempt at this batch has created the message; yes for the first who asks."""
-        if message_id not in self._stored:
-            return False
-        self._stored.remove(message_id)
-        return True
 
     def marks(self, room_id: str, user_id: str) -> Marks:
         key = (room_id, user_id)
@@ -178,7 +172,7 @@ def _send(batch: _Batch, request: Request, command: SendMessage) -> SentView | N
             key = command.client_id or request.id
             raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
         batch.announce(MessageCreated, message, request)
-        return _sent(message, duplicate=not batch.just_stored(identifier))
+        return _sent(message, duplicate=True)
     timeline = batch.timeline(command.room_id)
     message = Message(
         view=MessageView(

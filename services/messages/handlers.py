@@ -5,9 +5,11 @@ dies in between, the commands come back, find their effect in place, and are ann
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from bisect import bisect_right
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
 
 from services.messages.access import AccessCache
 from services.messages.domain import plan
@@ -32,11 +34,15 @@ from shared.contracts.messages import (
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
 from shared.permissions import GlobalRole
+from shared.retry import until_done
 
 log = get_logger(__name__)
 
 MAX_DELIVERIES = 16
 """AMQP messages per batch; each holds up to 96 KiB of commands."""
+
+MAX_REQUESTS = 4096
+"""Commands past which a batch takes in no more."""
 
 MAX_UNSETTLED = 8
 """Batches that may wait for the broker's confirm while the next is being decided."""
@@ -104,11 +110,9 @@ class CommandHandler:
         """Handle all that is parsed by now, as one batch."""
         while True:
             batch = await self._parsed.get()
-            while not self._parsed.empty():
+            while not self._parsed.empty() and len(batch.requests) < MAX_REQUESTS:
                 batch.add(self._parsed.get_nowait())
-            _batch_size.observe(len(batch.requests))
-            _commands.inc(len(batch.requests))
-            events = await self._store(batch, batch.requests, again=batch.redelivered)
+            events = await self._handle(batch)
             await self._summaries.relieve()
             try:
                 published = self._publisher.publish(EVENTS, events)
@@ -143,8 +147,21 @@ class CommandHandler:
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def _handle(self, batch: Batch) -> list[_Keyed]:
+        """Handle a batch; what to announce of it."""
+        _batch_size.observe(len(batch.requests))
+        _commands.inc(len(batch.requests))
+        events: list[_Keyed] = []
+        for purging, some in groupby(batch.requests, lambda request: isinstance(request.command, PurgeRoom)):
+            if purging:
+                for request in some:
+                    await self._purge(batch, request)
+            else:
+                events += await self._store(batch, list(some), again=batch.redelivered)
+        return events
+
     async def _store(self, batch: Batch, requests: list[Request], *, again: bool) -> list[_Keyed]:
-        """Handle requests; where that fails beyond repair, halve them until the one that fails stands alone.
+        """Decide, store and answer; where that fails beyond repair, halve until the request that fails stands alone.
 
         Args:
             again: they may have been handled before.
@@ -152,91 +169,111 @@ class CommandHandler:
         Returns:
             What to announce.
         """
-        try:
-            decided, events = await self._until_stored(requests, again=again)
-        except Exception as error:  # noqa: BLE001 - one command must not stop all others
-            self.forget()
-            if len(requests) > 1:
+        events: list[_Keyed] = []
+        while requests:
+            try:
+                decided, announced = await self._until_stored(requests, again=again)
+            except Exception as error:  # noqa: BLE001 - one command must not stop all others
+                self.forget()
+                if len(requests) == 1:
+                    await self._intake.bury(batch, requests[0], error)
+                    return events
                 half = len(requests) // 2
-                first = await self._store(batch, requests[:half], again=True)
-                return first + await self._store(batch, requests[half:], again=True)
-            await self._intake.bury(batch, requests[0], error)
-            return []
-        for request_id, answer in decided.answers.items():
-            self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
+                events += await self._store(batch, requests[:half], again=True)
+                return events + await self._store(batch, requests[half:], again=True)
+            for request_id, answer in decided.answers.items():
+                self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
+            events += announced
+            requests, again = requests[len(decided.ends) :], True
         return events
 
     async def _until_stored(self, requests: list[Request], *, again: bool) -> tuple[Plan, list[_Keyed]]:
-        """Decide and store, again after every conflict and every absence of the database."""
+        """Decide and store, again after every conflict and every absence of the database.
+
+        Returns:
+            What has been stored, and how to announce it: of all requests, or of the first of them, where the database
+            has refused the next.
+        """
         pause, conflicts = 0.05, 0
-        stored: set[str] = set()
         while True:
             generation = self._generation
-            decided = Plan()
             try:
-                decided = await self._decide(requests, stored, again=again)
+                snapshot, now, decided = await self._decide(requests, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
-                now = datetime.now(UTC)
-                events = [self._event(announcement, now) for announcement in decided.announcements]
-                await self._repository.write(decided.writes)
+                events = self._events(decided, now)
+                made = await self._write(decided, snapshot)
+                if made < len(requests):
+                    decided = plan(requests[:made], snapshot, now, self._max_length)
+                    events = self._events(decided, now)
                 await self._repository.mark(decided.marks)
-                await self._purge(requests, decided)
             except Exception as error:
-                self.forget()
                 again = True
                 if isinstance(error, Fenced) or is_duplicate(error):
-                    if isinstance(error, Fenced):
-                        stored |= {write.message.view.id for write in decided.writes[: error.stored]}
                     conflicts += 1
-                    _redone.inc()
                     if conflicts > MAX_REDO:
                         raise
-                elif is_transient(error):
-                    log.warning("database away, batch waits", error=str(error)[:200])
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, 2.0)
-                else:
+                    continue
+                self.forget()
+                if not is_transient(error):
                     raise
+                log.warning("database away, batch waits", error=str(error)[:200])
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
             else:
-                self._remember(decided, generation)
+                if made == len(requests):
+                    self._remember(decided, generation)
+                self._summaries.note(decided)
                 return decided, events
 
-    async def _decide(self, requests: list[Request], stored: Collection[str], *, again: bool) -> Plan:
-        """Decide on requests.
+    async def _write(self, decided: Plan, snapshot: Snapshot) -> int:
+        """Store a plan; how many requests that has served, counted from the first.
 
-        Args:
-            stored: messages that an earlier attempt at these requests has created.
-            again: they may have been handled before.
+        Raises:
+            Fenced: where it has served none.
         """
-        normal = [request for request in requests if not isinstance(request.command, PurgeRoom)]
-        snapshot = await self._snapshot(normal, again=again)
-        snapshot.stored = stored
+        try:
+            await self._repository.write(decided.writes)
+        except Fenced as fenced:
+            _redone.inc()
+            for room_id in snapshot.timelines:
+                self._timelines.pop(room_id, None)
+            if made := bisect_right(decided.ends, fenced.stored):
+                return made
+            raise
+        return len(decided.ends)
+
+    async def _decide(self, requests: list[Request], *, again: bool) -> tuple[Snapshot, datetime, Plan]:
+        snapshot = await self._snapshot(requests, again=again)
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
         known = self._access.known(snapshot.access)
-        decided = plan(normal, snapshot, now, self._max_length)
+        decided = plan(requests, snapshot, now, self._max_length)
         doubtful = decided.refused_by_access & known
         if doubtful:
             # Refused from memory: the caller may have been let in a moment ago.
             snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
-            decided = plan(normal, snapshot, now, self._max_length)
-        return decided
+            decided = plan(requests, snapshot, now, self._max_length)
+        return snapshot, now, decided
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        targets = {request.target for request in requests if request.target is not None}
         # What a send creates is not there the first time: looking would cost every message a round trip.
-        sent = set() if again else {request.target for request in requests if isinstance(request.command, SendMessage)}
-        marks = {
-            (request.command.room_id, request.actor.id)
+        ids = {
+            request.target
+            for request in requests
+            if request.target is not None and (again or not isinstance(request.command, SendMessage))
+        }
+        # Read before the marks they may not be among yet.
+        own = {
+            (request.command.room_id, request.actor.id): self._summaries.own(request.command.room_id, request.actor.id)
             for request in requests
             if isinstance(request.command, MarkRead | MarkDelivered)
         }
         # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
         # writer later, when readers are past it.
         timelines = await self._timelines_of(rooms)
-        messages, access, known_marks = await together(
-            self._repository.messages(targets - sent), self._access.get(rooms), self._repository.marks(marks)
+        messages, access, known = await together(
+            self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
         )
         others = {message.view.room_id for message in messages.values()} - rooms
         if others:
@@ -244,18 +281,14 @@ class CommandHandler:
             timelines |= await self._timelines_of(others)
             access |= await self._access.get(others)
             if unknown:
-                messages = await self._repository.messages(targets - sent)
+                messages = await self._repository.messages(ids)
         for message in messages.values():
             view = message.view
             epoch, seq, rev = timelines[view.room_id]
             timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
-        return Snapshot(access, timelines, messages, self._with_own(marks, known_marks))
-
-    def _with_own(
-        self, keys: set[tuple[str, str]], known: dict[tuple[str, str], Marks]
-    ) -> dict[tuple[str, str], Marks]:
-        """Marks, with what their owners have written themselves: writing is reading."""
-        return {key: known.get(key, Marks()).reached(self._summaries.own(*key)) for key in keys}
+        # Writing is reading.
+        marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
+        return Snapshot(access, timelines, messages, marks)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
@@ -268,19 +301,27 @@ class CommandHandler:
             self._timelines.update(decided.timelines)
             if len(self._timelines) > MAX_TIMELINES:
                 self.forget()
-        self._summaries.note(decided)
 
-    async def _purge(self, requests: Iterable[Request], decided: Plan) -> None:
-        for request in requests:
-            if isinstance(request.command, PurgeRoom):
-                if GlobalRole.SERVICE not in request.actor.roles:
-                    refused = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
-                    decided.answers[request.id] = refused
-                    continue
-                command = request.command
-                removed = await self._repository.purge(command.room_id, command.until, unique_id()[:8])
-                self.forget()
-                decided.answers[request.id] = PurgedView(removed=removed)
+    async def _purge(self, batch: Batch, request: Request) -> None:
+        """Remove what was written in a room that is no more."""
+        answer: PurgedView | ChatError
+        if isinstance(request.command, PurgeRoom) and GlobalRole.SERVICE in request.actor.roles:
+            room_id, until = request.command.room_id, request.command.until
+            await self._summaries.drop(room_id)
+            purge = partial(self._repository.purge, room_id, until, unique_id()[:8])
+            try:
+                answer = PurgedView(removed=await until_done(purge, is_transient, "purging a room"))
+            except Exception as error:  # noqa: BLE001 - one command must not stop all others
+                await self._intake.bury(batch, request, error)
+                return
+            finally:
+                self._timelines.pop(room_id, None)
+        else:
+            answer = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
+        self._responder.answer(batch.origins[request.id].replyto, request.id, answer)
+
+    def _events(self, decided: Plan, now: datetime) -> list[_Keyed]:
+        return [self._event(announcement, now) for announcement in decided.announcements]
 
     def _event(self, announcement: Announcement, now: datetime) -> _Keyed:
         event = announcement.event

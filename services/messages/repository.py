@@ -170,13 +170,18 @@ class Repository:
                 change["last"] = _document(head.last)
             older = {"_id": room_id, "epoch": timeline.epoch, "rev": {"$lt": timeline.rev}}
             states.append(UpdateOne(older, {"$set": change}, upsert=True))
-        try:
-            await self._room_state.bulk_write(states, ordered=False)
-        except BulkWriteError as error:
-            # What is not older is newer, or of another epoch: a summary that comes late (from a writer that was
-            # replaced) must not turn back either. Then the upsert is the second with its id, and refused.
-            if not is_duplicate(error, only=True):
-                raise
+        # What is not older is newer, or of another epoch: a summary that comes late (from a writer that was replaced)
+        # must not turn back either. Then the upsert is the second with its id, and refused; but so is one that has
+        # merely met another room's first summary, hence twice.
+        for _ in range(2):
+            try:
+                await self._room_state.bulk_write(states, ordered=False)
+            except BulkWriteError as error:
+                if not is_duplicate(error, only=True):
+                    raise
+                states = [states[refused["index"]] for refused in error.details["writeErrors"]]
+            else:
+                return
 
     # ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────
 

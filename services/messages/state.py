@@ -3,7 +3,7 @@
 Holds no rule: those are in domain.py.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,15 +79,14 @@ class Request:
 class Snapshot:
     """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known.
 
-    `messages` may lack what a send would create: an id that exists is refused by the database, and the batch decided
-    again with all of it. `stored` are the messages that such an attempt has created itself.
+    `messages` may lack what a send would create: an id that exists is refused by the database, and what follows it in
+    the batch decided again with all of it.
     """
 
     access: Mapping[str, RoomAccess | None]
     timelines: Mapping[str, Timeline]
     messages: Mapping[str, Message]
     marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
-    stored: Collection[str] = ()
 
 
 class Write(NamedTuple):
@@ -115,7 +114,8 @@ class Announcement(NamedTuple):
 class Plan:
     """What a batch comes to, in order. `refused_by_access` names rooms whose members said no.
 
-    `answers` lacks the requests that are answered by what is announced.
+    `answers` lacks the requests that are answered by what is announced. `ends`: how many writes there are after each
+    request.
     """
 
     writes: list[Write] = field(default_factory=list)
@@ -124,3 +124,4 @@ class Plan:
     timelines: dict[str, Timeline] = field(default_factory=dict)
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
     refused_by_access: set[str] = field(default_factory=set)
+    ends: list[int] = field(default_factory=list)

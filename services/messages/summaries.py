@@ -79,6 +79,11 @@ class Summaries:
                     await self._full.wait()
             await self.flush()
 
+    async def drop(self, room_id: str) -> None:
+        """Forget what waits of a room that is to be purged; nothing of it is being written when this returns."""
+        async with self._flushing:
+            self._waiting.pop(room_id, None)
+
     async def relieve(self) -> None:
         """Let nothing more be noted before what waits is bounded again."""
         if len(self._waiting) >= MAX_WAITING:

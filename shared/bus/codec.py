@@ -149,7 +149,7 @@ def _is_event(item: Any) -> bool:
         isinstance(item.get("type"), str)
         and isinstance(item.get("subject"), str)
         and isinstance(item.get("tenant", ""), str)
-        and isinstance(item.get("cause", ""), str)
+        and isinstance(item.get("cause") or "", str)
         and isinstance(data, dict)
         and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
     )

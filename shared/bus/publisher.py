@@ -115,6 +115,7 @@ class Publisher:
         Raises:
             ChatError: `overloaded` where too much waits on this route already.
         """
+        self._admit(exchange, key, 1)
         self._hand_over(exchange, _Chunk((key,), (body,), settled))
 
     def publish(self, exchange: str, items: Sequence[tuple[str, bytes]]) -> asyncio.Future[None]:
@@ -131,6 +132,8 @@ class Publisher:
         missing = len(chunks)
         if not missing:
             future.set_result(None)
+            return future
+        self._admit(exchange, items[0][0], len(items))
 
         def settled(error: ChatError | None) -> None:
             nonlocal missing
@@ -147,16 +150,18 @@ class Publisher:
             self._hand_over(exchange, _Chunk(keys, bodies, settled))
         return future
 
+    def _admit(self, exchange: str, key: str, count: int) -> None:
+        route = self._routes.get(_route_name(exchange, key))
+        if route is not None and route.waiting + count > MAX_WAITING:
+            raise ChatError(ErrorCode.OVERLOADED, f"Too much waits for {exchange}; try later.", retry_after=1.0)
+
     def _hand_over(self, exchange: str, chunk: _Chunk) -> None:
-        # Events of all shards leave as one message with several routing keys: each reader gets it once.
-        name = (exchange, "" if exchange == EVENTS else chunk.keys[0])
+        name = _route_name(exchange, chunk.keys[0])
         route = self._routes.get(name)
         if route is None:
             route = self._routes[name] = _Route()
             self._idle.clear()
             self._tasks.spawn(self._drain(name, route), f"publish {exchange} {chunk.keys[0]}", vital=True)
-        elif route.waiting >= MAX_WAITING:
-            raise ChatError(ErrorCode.OVERLOADED, f"Too much waits for {exchange}; try later.", retry_after=1.0)
         route.put(chunk)
 
     async def dead_letter(self, key: str, body: bytes, reason: str) -> None:
@@ -229,3 +234,8 @@ class Publisher:
                 await asyncio.sleep(0.02)  # between the loss and the link's own notice of it
             else:
                 return None
+
+
+def _route_name(exchange: str, key: str) -> tuple[str, str]:
+    # Events of all shards leave as one message with several routing keys: each reader gets it once.
+    return exchange, "" if exchange == EVENTS else key

@@ -1,6 +1,5 @@
 """Rooms and their timelines in memory, for tests of the rules: plans are applied as the repository does it."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -50,10 +49,10 @@ class World:
         self.requests += 1
         return Request(f"r{self.requests}", who if isinstance(who, Actor) else Actor(id=who), command)
 
-    def plan(self, requests: list[Request], now: datetime = START, stored: Collection[str] = ()) -> Plan:
-        """Decide a batch on a snapshot of everything; an earlier attempt at it has `stored` some messages."""
+    def plan(self, requests: list[Request], now: datetime = START) -> Plan:
+        """Decide a batch on a snapshot of everything."""
         timelines = {room_id: self.timelines.get(room_id, Timeline()) for room_id in self.access}
-        snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks), stored)
+        snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks))
         return plan(requests, snapshot, now, MAX_LENGTH)
 
     def apply(self, decided: Plan) -> None:

@@ -185,3 +185,17 @@ def test_marks_only_grow_and_stay_within_the_room(wanted: list[tuple[Actor, Mess
             assert before.get(key, (0, 0)) <= (marks.read, marks.delivered)
             assert marks.read <= marks.delivered <= last
             before[key] = (marks.read, marks.delivered)
+
+
+@settings(max_examples=40, deadline=None)
+@given(wishes, st.integers(0, 25))
+def test_the_beginning_of_a_batch_comes_to_the_beginning_of_its_plan(
+    wanted: list[tuple[Actor, MessageCommand]], cut: int
+) -> None:
+    """So what the database has stored before it refused something can be planned, and answered, by itself."""
+    requests = requests_of(wanted)
+    whole, first = World().plan(requests, START), World().plan(requests[:cut], START)
+    assert len(whole.ends) == len(requests)
+    assert first.writes == whole.writes[: whole.ends[min(cut, len(requests)) - 1] if cut and requests else 0]
+    assert first.announcements == whole.announcements[: len(first.announcements)]
+    assert comparable([first])[0].items() <= comparable([whole])[0].items()

@@ -17,7 +17,6 @@ from shared.contracts.messages import (
     MessageCommand,
     ReactToMessage,
     SendMessage,
-    SentView,
 )
 from tests.unit.messages_world import ROOM, START, World
 from tests.unit.test_messages_domain_batches import requests_of, wishes
@@ -72,20 +71,6 @@ def test_a_repetition_is_answered() -> None:
     (answer,) = decided.answers.values()
     assert answer == first.model_copy(update={"duplicate": True})
     assert [item.cause for item in decided.announcements] == [None]
-
-
-def test_what_an_attempt_has_stored_itself_is_no_duplicate() -> None:
-    """The database has refused what follows it, and the batch is decided again; sent twice, the second is one."""
-    world = World()
-    send = SendMessage(room_id=ROOM, content="hi", client_id="c-1")
-    requests = [world.request("mia", send), world.request("mia", send)]
-    decided = world.plan(requests, START)
-    world.apply(decided)
-    (message_id,) = world.messages
-    again = world.plan(requests, START, stored=[message_id])
-    assert [answer.duplicate for answer in again.answers.values() if isinstance(answer, SentView)] == [False, True]
-    assert again.answers == decided.answers
-    assert again.writes == []
 
 
 def test_unchanged_is_answered() -> None:
