@@ -1,12 +1,8 @@
-"""Medians, ratios, the page and the files."""
+"""Medians, ratios and the page."""
 
 import math
-from pathlib import Path
 
-import orjson
-
-from benchmarks.fleet import Totals
-from benchmarks.report import Results, as_json, markdown, median_of, number, ratio, write
+from benchmarks.report import Results, markdown, median_of, number, ratio
 from benchmarks.runner import broken
 from benchmarks.sample import Outcome
 
@@ -54,17 +50,6 @@ def test_the_page_shows_ratio_faults_and_floors() -> None:
     assert "| parley / peer | 8.00 |" in page
     assert "out of order 3" in page
     assert "| disk | writes/s 12.5 |" in page
-
-
-def test_the_files_have_stable_names(tmp_path: Path) -> None:
-    outcome = run("parley", 800, totals=Totals(sent=1, acked=1, delivered=2, expected=2))
-    page = write(results(outcome), tmp_path)
-    assert page == tmp_path / "latest.md"
-    assert (tmp_path / "latest.png").read_bytes().startswith(b"\x89PNG")
-    document = orjson.loads((tmp_path / "latest.json").read_bytes())
-    assert document["runs"][0]["figures"] == {"messages/s": 800}
-    assert document["runs"][0]["totals"]["delivered"] == 2
-    assert as_json(results(outcome)).endswith(b"}\n")
 
 
 def test_only_the_subjects_faults_count() -> None:
