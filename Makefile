@@ -10,7 +10,7 @@ KILLS ?= 100
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras
 
 ##@ Run it on this machine, without Docker
-.PHONY: run up down status token chat
+.PHONY: run up down status token chat dead
 run: $(VENV)/run.stamp ## start everything in the foreground; Ctrl-C stops it (PORT GATEWAYS WORKERS RESTART AMQP_URL MONGO_URL …)
 	@$(EMBEDDED) run
 
@@ -28,6 +28,9 @@ token: $(VENV)/run.stamp ## print a JWT: make token SUB=alice [NAME='Alice'] [RO
 
 chat: $(VENV)/run.stamp ## chat from this terminal; in a second one: make chat SUB=bob [ROOM=lobby]
 	@$(EMBEDDED) chat
+
+dead: $(VENV)/run.stamp ## list the dead letters (ARGS='replay --id …', 'drop --key …', 'list --show', '--help')
+	@$(BIN)/python -m deploy.operator dead $(or $(ARGS),list)
 
 ##@ Work on it
 .PHONY: test check fmt docs faults bench bench-peer lock clean
