@@ -17,7 +17,7 @@ from deploy.embedded import ports
 from deploy.embedded.config import REPOSITORY
 from deploy.embedded.stack import Stack
 from shared.auth import issue_token
-from shared.bus.topology import COMMANDS, DEAD, DELIVERY_LIMIT, EVENTS
+from shared.bus.topology import COMMANDS, DEAD, DELIVERY_LIMIT, EVENTS, QUERIES
 from shared.contracts.messages import SendMessage
 from shared.ids import shard_of_room
 from shared.settings import load_settings
@@ -132,6 +132,14 @@ async def test_what_a_service_set_aside_is_listed_and_stays(home: Stack, channel
     assert [line.split()[0] for line in output.splitlines()[1:4]] == [letter["id"] for letter in first[:3]]
     assert "secret" not in output
     assert [letter["body"].encode() for letter in await listed(home, "--show")] == bodies
+
+
+async def test_a_query_is_told_from_a_command_by_its_type(home: Stack, channel: aio_pika.abc.AbstractChannel) -> None:
+    """As the rooms service reads both by the same key."""
+    for body in (b'[{"type":"room.get"}]', b'[{"type":"room.create"}]', b"neither", b'[{"type":["room.get"]}]'):
+        await set_aside(channel, "rooms", body)
+    exchanges = [letter["exchange"] for letter in await listed(home)]
+    assert exchanges == [QUERIES, COMMANDS, COMMANDS, COMMANDS]
 
 
 async def test_strangers_do_not_command_the_terminal(home: Stack, channel: aio_pika.abc.AbstractChannel) -> None:
