@@ -263,15 +263,15 @@ class CommandHandler:
             for request in requests
             if request.target is not None and (again or not isinstance(request.command, SendMessage))
         }
+        # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
+        # writer later, when readers are past it.
+        timelines = await self._timelines_of(rooms)
         # Read before the marks they may not be among yet.
         own = {
             (request.command.room_id, request.actor.id): self._summaries.own(request.command.room_id, request.actor.id)
             for request in requests
             if isinstance(request.command, MarkRead | MarkDelivered)
         }
-        # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
-        # writer later, when readers are past it.
-        timelines = await self._timelines_of(rooms)
         messages, access, known = await together(
             self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
         )

@@ -5,7 +5,7 @@ from uuid import uuid4
 from services.messages.repository import Repository
 from services.messages.state import Marks, Message, Plan, Timeline, Write
 from services.messages.summaries import Summaries
-from shared.contracts.messages import EditMessage, SendMessage
+from shared.contracts.messages import EditMessage, MarkRead, SendMessage
 from shared.mongo import Mongo
 from tests.faults.site import Site
 from tests.faults.writers import writers
@@ -78,3 +78,12 @@ async def test_a_late_summary_turns_nothing_back(site: Site, mongo: Mongo) -> No
     await repository.purge(room, newer.view.created_at, "new")
     await repository.summarise(late)
     assert (await repository.heads([room]))[room].timeline == Timeline("new", 0, 0)
+
+
+async def test_writing_is_reading_for_the_next_writer_too(site: Site, mongo: Mongo) -> None:
+    """Alice marks an older message as read, and is told how far she has got by writing."""
+    room = f"left-{uuid4().hex[:8]}"
+    await left_behind(site, mongo, room, "alice", "alice", "bob")
+    async with writers(site.servers.amqp_url, mongo, ["next"], PEOPLE) as asked:
+        answer = await asked.ask("next", "alice", MarkRead(room_id=room, seq=1))
+    assert answer["ok"] == {"user_id": "alice", "read_seq": 2, "delivered_seq": 2}
