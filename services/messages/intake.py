@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from services.messages.state import Request
+from shared.bus import topology
 from shared.bus.codec import JSON, Malformed, batch_of_one, split_batch
 from shared.bus.consumer import Delivery
 from shared.bus.publisher import Publisher
@@ -95,7 +96,7 @@ class Intake:
     async def _dead_letter(self, key: str, body: bytes, reason: str) -> None:
         while True:
             with suppress(ChatError):  # the broker is away; nothing can be acked before this is put aside
-                return await self._publisher.dead_letter(key, body, reason)
+                return await self._publisher.dead_letter(topology.COMMANDS, key, body, reason)
             await asyncio.sleep(0.5)
 
 

@@ -19,11 +19,9 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 
-from shared.bus.codec import Malformed, split_batch
 from shared.bus.link import CONNECT_TIMEOUT, LOST
 from shared.bus.publisher import QUERY_EXPIRY
-from shared.bus.topology import COMMANDS, EXCHANGES, QUERIES, durable_queues
-from shared.contracts import media, messages, rooms
+from shared.bus.topology import EXCHANGES, QUERIES
 from shared.contracts.envelope import CONTENT_TYPE
 
 DEAD_QUEUE = "dead"
@@ -35,10 +33,6 @@ GAP = 2.0
 
 MOST = 10_000
 """Letters held at once; what lies behind them can be reached when they are settled."""
-
-MOST_SHARDS = 256
-_BOUND = {(binding.exchange, binding.key) for queue in durable_queues(MOST_SHARDS) for binding in queue.bindings}
-_QUERY_TYPES = messages.QUERIES.keys() | rooms.QUERIES.keys() | media.QUERIES.keys()
 
 
 class Unreachable(Exception):  # noqa: N818 - a state of the broker, said as such
@@ -170,19 +164,19 @@ async def dead_letters(url: str) -> AsyncIterator[DeadLetters]:
 
 
 def letter_of(message: AbstractIncomingMessage) -> Letter:
-    """Read what a service (x-reason, x-original-key) or the broker (x-death) has noted on a dead letter."""
+    """What a service (x-reason, x-original-exchange and -key) or the broker (x-death) has noted on a dead letter."""
     headers = message.headers
     death = _last_death(headers)
     given = headers.get("x-original-key")
     if given is None and death is not None:
         given = death.get("routing-keys")
         keys = tuple(map(_text, given if isinstance(given, list) else ())) or (message.routing_key or "",)
-        exchange = next((known.name for known in EXCHANGES if known.name == _text(death.get("exchange"))), None)
+        exchange = _known(death.get("exchange"))
         queue = _text(death.get("queue"))
         reason = f"{_text(death.get('reason'))} in {queue}"
     else:
         keys = (_text(given if given is not None else message.routing_key),)
-        exchange = _exchange_of(keys[0], message.body)
+        exchange = _known(headers.get("x-original-exchange"))
         queue, reason = None, _text(headers.get("x-reason")) or "no reason is given"
     time = death.get("time") if death is not None else message.timestamp
     looks = headers.get("x-delivery-count")
@@ -205,21 +199,8 @@ def _last_death(headers: Mapping[str, Any]) -> dict[str, Any] | None:
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else None
 
 
-def _exchange_of(key: str, body: bytes) -> str | None:
-    """Where what a service has set aside came from: services read commands and queries, some by the same key."""
-    candidates = [exchange for exchange in (COMMANDS, QUERIES) if (exchange, key) in _BOUND]
-    if len(candidates) == len((COMMANDS, QUERIES)):
-        return QUERIES if _is_query(body) else COMMANDS
-    return candidates[0] if candidates else None
-
-
-def _is_query(body: bytes) -> bool:
-    try:
-        items: list[Any] = split_batch(body)
-    except Malformed:
-        return False
-    types = [item.get("type") for item in items if isinstance(item, dict)]
-    return any(isinstance(kind, str) and kind in _QUERY_TYPES for kind in types)
+def _known(exchange: object) -> str | None:
+    return next((known.name for known in EXCHANGES if known.name == _text(exchange)), None)
 
 
 def _text(value: object) -> str:

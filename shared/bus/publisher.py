@@ -164,13 +164,16 @@ class Publisher:
             self._tasks.spawn(self._drain(name, route), f"publish {exchange} {chunk.keys[0]}", vital=True)
         route.put(chunk)
 
-    async def dead_letter(self, key: str, body: bytes, reason: str) -> None:
+    async def dead_letter(self, exchange: str, key: str, body: bytes, reason: str) -> None:
         """Put aside what cannot be handled, with the reason, and return once the broker has it.
+
+        Args:
+            exchange: where it came from, by the routing key `key`.
 
         Raises:
             ChatError: `unavailable`; the caller must then not ack the original.
         """
-        headers = {"x-reason": reason[:1000], "x-original-key": key}
+        headers = {"x-reason": reason[:1000], "x-original-exchange": exchange, "x-original-key": key}
         error = await self._publish(DEAD, (key,), body, headers)
         if error is not None:
             raise error

@@ -18,6 +18,7 @@ from shared.bus.codec import Malformed, batch_of_one, split_batch
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder, refusal_of
+from shared.bus.topology import COMMANDS, QUERIES
 from shared.contracts.base import Command, Model, Query, View
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode, invalid
@@ -204,7 +205,7 @@ class _Worker(Generic[R]):
     async def _set_aside(self, key: str, body: bytes, reason: str) -> None:
         """Dead-letter, however long the broker is away: only then may the original be acked."""
         await until_done(
-            lambda: self._publisher.dead_letter(key, body, reason),
+            lambda: self._publisher.dead_letter(COMMANDS if self._lasting else QUERIES, key, body, reason),
             lambda error: isinstance(error, ChatError),
             "dead-lettering",
         )
