@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates the virtual environment $1 if it is missing, and installs the pinned and hashed requirement files that follow.
+# Creates the virtual environment $1 if it is missing, with the interpreter PYTHON or else the first fitting one on PATH,
+# and installs the pinned and hashed requirement files that follow.
 # Everything it says goes to stderr, so that `make token` prints a token and nothing else.
 set -eu
 exec >&2
@@ -13,13 +14,13 @@ fail() {
 }
 
 find_python() {
-    for candidate in python3 python3.13 python3.12 python3.11; do
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$candidate"
             return
         fi
     done
-    fail "Python 3.11 or newer is needed, and none is on PATH as python3, python3.13, python3.12 or python3.11" \
+    fail "Python 3.11 or newer is needed, and none was found as ${PYTHON:-python3, python3.13, python3.12 or python3.11}" \
         "(Debian 12, Ubuntu 24.04: sudo apt-get install python3 python3-venv)"
 }
 
