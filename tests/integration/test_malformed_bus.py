@@ -213,9 +213,10 @@ def written(items: list[Any]) -> list[Any]:
 # ── events and replies ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def no_events(room_id: str) -> list[Any]:
-    """Items that are no event, or not what their type says."""
-    about = {"specversion": "1.0", "id": "x", "source": "/x", "subject": room_id, "tenant": "malformed"}
+def no_events(room_id: str, tenant: str) -> list[Any]:
+    """Items that are no event, or not what their type says, about bob's room."""
+    about = {"specversion": "1.0", "id": "x", "source": "/x", "subject": room_id, "tenant": tenant}
+    king = {"user_id": "bob", "role": "king"}
     return [
         1, None, "x", [], {}, about, {**about, "type": 1, "data": {}}, {**about, "type": "message.created"},
         {**about, "type": "message.created", "data": {}, "roomseq": "1", "roomrev": 2},
@@ -230,12 +231,14 @@ def no_events(room_id: str) -> list[Any]:
         {**about, "type": "member.added", "data": {}}, {**about, "type": "member.added", "data": {"member": "x"}},
         {**about, "type": "member.added", "data": {"member": {"user_id": []}, "room": {}}},
         {**about, "type": "member.removed", "data": {"user_id": {}}}, {**about, "type": "member.updated", "data": {}},
+        {**about, "type": "member.updated", "data": {"member": king}},
+        {**about, "type": "member.added", "data": {"member": king, "room": {"id": room_id, "type": "group"}}},
         {**about, "type": "member.removed", "data": {"user_id": "x"}, "tenant": ["x"]},
         {**about, "type": "worker.beat", "data": {}}, {**about, "type": "$where", "data": {}},
     ]  # fmt: skip
 
 
-async def test_no_event_stops_a_reader(inside: Insider, stack: Stack, client: Any) -> None:
+async def test_no_event_stops_a_reader(inside: Insider, stack: Stack, client: Any, tenant: str) -> None:
     """Malformed events by every key, to gateways, workers and the durable queue: the next good one is delivered."""
     alice, bob = await client("alice"), await client("bob", url=stack.gateway_urls[1])
     room = await alice.create_room(members=["bob"])
@@ -243,7 +246,7 @@ async def test_no_event_stops_a_reader(inside: Insider, stack: Stack, client: An
         await member.expect("room.subscribed", room_id=room.id)
     deep = b'[{"type":"typing","subject":"%b","data":{"a":%b}}]' % (room.id.encode(), b"[" * 500 + b"]" * 500)
     for key in ("messages.0", "message.0", "room.0", "typing.0", "worker.messages", "nobody.reads.this"):
-        for item in no_events(room.id):
+        for item in no_events(room.id, tenant):
             await inside.publish("chat.events", key, orjson.dumps([item]))
         for body in (b"", b"\xff", b"{}", b"[" * 3000, deep):
             await inside.publish("chat.events", key, body)

@@ -197,6 +197,18 @@ async def test_a_rooms_service_that_stands_still_is_a_retryable_error(small: Sta
     await (await enter("newcomer")).ready()
 
 
+async def test_a_failed_subscription_leaves_the_one_that_stood(small: Stack, enter: Open) -> None:
+    """Who asks again for a room they follow, and cannot be answered, follows it still."""
+    alice = await enter("alice")
+    room_id = await own_room(alice)
+    async with stopped(small, "messages-0"):
+        number = await alice.send("room.subscribe", {"room_id": room_id})
+        assert codes_of(await answers(alice, {number})).keys() <= RETRYABLE
+    await answered(alice, "history.get", {"room_id": room_id})
+    await alice.send("message.send", {"room_id": room_id, "content": "still told"})
+    assert (await alice.event("message.created"))["data"]["content"] == "still told"
+
+
 async def test_who_joins_a_room_that_moves_too_fast_is_told_to_come_again(
     small: Stack, enter: Open, tenant: str
 ) -> None:
