@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sysconfig
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,10 +32,9 @@ def _field(path: str, name: str) -> str:
     return "unknown"
 
 
-def _build() -> str:
-    """How the interpreter was compiled; one without profile-guided optimisation is slower by a fifth and more."""
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return "profile-guided build" if optimised else "build without optimisations"
+def _origin() -> str:
+    """Where the interpreter is from: the system's is compiled with profiles, many others are not and so are slower."""
+    return "the system's" if sys.base_prefix == "/usr" else "not the system's"
 
 
 def describe(*, peer: bool) -> dict[str, str]:
@@ -47,7 +46,8 @@ def describe(*, peer: bool) -> dict[str, str]:
         f"Linux {platform.release()}; the load generator runs on it too",
         "load before": f"{os.getloadavg()[0]:.2f} (average over a minute; well above 0, others were at work here)",
         "revision": _first_line("git", "describe", "--always", "--dirty"),
-        "python": f"{platform.python_version()} ({_build()}), " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "python": f"{platform.python_version()} ({_origin()}), "
+        + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
     if peer:
         about["peer"] = f"Node {_first_line('node', '--version')}, {_first_line('redis-server', '--version')}"
