@@ -28,7 +28,6 @@ from services.rooms.domain import (
 )
 from shared.contracts.base import View
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.membership import Action, MemberResult, Role, RoomResult, RoomType
 from shared.contracts.rooms import (
     MAX_MEMBERS,
     AddMember,
@@ -37,15 +36,19 @@ from shared.contracts.rooms import (
     LeaveRoom,
     MemberAdded,
     MemberRemoved,
+    MemberResult,
     MemberUpdated,
     RemoveMember,
+    Role,
     RoomCreated,
     RoomDeleted,
+    RoomResult,
+    RoomType,
     RoomUpdated,
     SetRole,
     UpdateRoom,
 )
-from shared.permissions import outranks
+from shared.permissions import Action, outranks
 
 APPLIED = 20
 """Commands a room remembers to know a repeated one by. A repetition comes within seconds, not after 20 others."""
