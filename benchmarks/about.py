@@ -33,7 +33,7 @@ def _field(path: str, name: str) -> str:
 
 
 def _origin() -> str:
-    """Where the interpreter is from: the system's is compiled with profiles, many others are not and so are slower."""
+    """Where the interpreter is from: distributions compile theirs with profiles, many others are without and slower."""
     return "the system's" if sys.base_prefix == "/usr" else "not the system's"
 
 
