@@ -20,8 +20,8 @@ from deploy.embedded.config import Config
 from deploy.embedded.errors import EmbeddedError
 from shared.auth import issue_token
 from shared.client import Client, Event
+from shared.contracts.content import MessageView
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import MessageView
 from shared.logging import configure_logging
 
 DOORMAN = "demo-doorman"

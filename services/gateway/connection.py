@@ -13,7 +13,7 @@ from shared import metrics
 from shared.auth import Identity
 from shared.bus.codec import encode_actor
 from shared.contracts.errors import CloseCode
-from shared.contracts.rooms import Role, RoomType
+from shared.contracts.membership import Role, RoomType
 
 if TYPE_CHECKING:
     from services.gateway.feeds import Feed

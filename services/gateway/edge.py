@@ -12,7 +12,7 @@ from shared.bus.codec import JSON, encode_actor
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.rooms import RecordUser
+from shared.contracts.people import RecordUser
 from shared.logging import get_logger
 from shared.settings import Settings
 

@@ -19,7 +19,8 @@ from shared.bus.requests import Requests
 from shared.contracts.answers import ANSWERS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
-from shared.contracts.messages import MAX_PAGE, RoomSyncView, Sync, TimelineEvent
+from shared.contracts.messages import MAX_PAGE, Sync, TimelineEvent
+from shared.contracts.timeline import RoomSyncView
 from shared.logging import get_logger
 
 log = get_logger(__name__)

@@ -11,10 +11,11 @@ from pydantic import Field, ValidationError
 from services.gateway.frames import frame
 from services.gateway.rows import Emit, Local, On, Tell
 from shared.bus.codec import JSON
-from shared.contracts import messages, presence, rooms
+from shared.contracts import content, membership, messages, presence, rooms
 from shared.contracts.base import Id, Model, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
+from shared.contracts.timeline import RoomStateView
 
 M = TypeVar("M", bound=Model)
 
@@ -69,7 +70,7 @@ class ReadyUser(Actor):
     """Who the token says one is."""
 
 
-class ReadyRoom(rooms.RoomView):
+class ReadyRoom(membership.RoomView):
     """A room one is in, and where its timeline stands."""
 
     epoch: str
@@ -77,7 +78,7 @@ class ReadyRoom(rooms.RoomView):
     rev: int
     read_seq: int
     unread: int
-    last_message: messages.MessageView | None = None
+    last_message: content.MessageView | None = None
 
 
 class ReadyLimits(View):
@@ -137,7 +138,7 @@ ON: dict[str, On] = {
 LOCAL: dict[str, Local] = {
     row.name: row
     for row in (
-        Local("room.subscribe", Subscribe, messages.RoomStateView, "Follow a room on this connection."),
+        Local("room.subscribe", Subscribe, RoomStateView, "Follow a room on this connection."),
         Local("room.unsubscribe", Unsubscribe, Done, "Stop following a room on this connection."),
         Local("typing.start", Typing, Done, "Show the room's readers that one is typing."),
         Local("typing.stop", Typing, Done, "Show that one is not typing any more."),
@@ -157,7 +158,7 @@ TELL: dict[str, Tell] = {
     row.name: row
     for row in (
         Tell("ready", Ready, "The first frame of every connection.", in_room=False),
-        Tell("room.subscribed", messages.RoomStateView, "The connection follows a room one has just come into."),
+        Tell("room.subscribed", RoomStateView, "The connection follows a room one has just come into."),
         Tell("room.reset", Reset, "Too much was missed, or the history was reset: read the room afresh."),
     )
 }

@@ -17,7 +17,8 @@ from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
 from shared.contracts.base import Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
-from shared.contracts.messages import GetRoomStates, RoomStateView
+from shared.contracts.membership import Role, RoomType
+from shared.contracts.messages import GetRoomStates
 from shared.contracts.rooms import (
     EVENTS,
     GetRoom,
@@ -25,11 +26,10 @@ from shared.contracts.rooms import (
     MemberAdded,
     MemberRemoved,
     MemberUpdated,
-    Role,
     RoomCreated,
     RoomDeleted,
-    RoomType,
 )
+from shared.contracts.timeline import RoomStateView
 from shared.logging import get_logger
 from shared.service import Tasks
 

@@ -10,8 +10,9 @@ from shared.bus.codec import encode_event, to_json, unique_id
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import Action
 from shared.contracts.presence import Typing
-from shared.permissions import Action, allowed
+from shared.permissions import allowed
 
 THROTTLE = 2.0
 EXPIRY = 6.0

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from shared import metrics
 from shared.contracts.errors import ChatError
-from shared.contracts.rooms import RoomAccess
+from shared.contracts.membership import RoomAccess
 from shared.logging import get_logger
 
 log = get_logger(__name__)

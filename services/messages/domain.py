@@ -26,11 +26,12 @@ from services.messages.state import (
     Write,
 )
 from shared.contracts.base import View
+from shared.contracts.content import MessageType, MessageView, ReactionView, SenderView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import Action, RoomAccess
 from shared.contracts.messages import (
     MAX_REACTION_KINDS,
-    ChangedView,
     DeleteMessage,
     EditMessage,
     MarkDelivered,
@@ -39,22 +40,16 @@ from shared.contracts.messages import (
     MessageCreated,
     MessageDeleted,
     MessageReacted,
-    MessageType,
     MessageUpdated,
-    MessageView,
-    ReactionView,
     ReactToMessage,
-    ReceiptUpdated,
-    ReceiptView,
-    SenderView,
+    ReceiptsUpdated,
     SendMessage,
-    SentView,
     TimelineEvent,
     UnreactToMessage,
 )
-from shared.contracts.rooms import RoomAccess
+from shared.contracts.timeline import ChangedView, ReceiptView, SentView
 from shared.ids import change_key, fingerprint
-from shared.permissions import Action, allowed
+from shared.permissions import allowed
 
 
 def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_length: float) -> Plan:
@@ -252,15 +247,15 @@ def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> Chan
     return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
 
 
-def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView | None:
+def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView:
     return _mark(batch, request, command.room_id, Marks(read=command.seq, delivered=command.seq))
 
 
-def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView | None:
+def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView:
     return _mark(batch, request, command.room_id, Marks(delivered=command.seq))
 
 
-def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView | None:
+def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView:
     access = batch.access(room_id, request.actor, Action.MARK)
     user_id, last = request.actor.id, batch.timeline(room_id).seq
     before = batch.marks(room_id, user_id)
@@ -270,16 +265,13 @@ def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> Recei
         batch.plan.marks[room_id, user_id] = after
         batch.plan.announcements.append(
             Announcement(
-                event=ReceiptUpdated(room_id=room_id, receipt=receipt),
+                event=ReceiptsUpdated(room_id=room_id, receipts=[receipt]),
                 room_id=room_id,
                 tenant=access.tenant,
                 id=f"{room_id}:{user_id}:{after.read}:{after.delivered}",
                 traceparent=request.traceparent,
-                cause=request.id if request.echo else None,
             )
         )
-        if request.echo:
-            return None
     return receipt
 
 

@@ -16,8 +16,9 @@ from shared.bus.requests import Requests
 from shared.bus.topology import EVENTS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
+from shared.contracts.membership import RoomAccess
 from shared.contracts.messages import PurgeRoom, WorkerBeat
-from shared.contracts.rooms import MAX_LOOKED_UP, GetAccess, RoomAccess, RoomDeleted
+from shared.contracts.rooms import MAX_LOOKED_UP, GetAccess, RoomDeleted
 from shared.logging import get_logger
 
 log = get_logger(__name__)

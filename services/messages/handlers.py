@@ -24,13 +24,8 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import (
-    MarkDelivered,
-    MarkRead,
-    PurgedView,
-    PurgeRoom,
-    SendMessage,
-)
+from shared.contracts.messages import MarkDelivered, MarkRead, PurgeRoom, SendMessage
+from shared.contracts.timeline import PurgedView
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
 from shared.permissions import GlobalRole

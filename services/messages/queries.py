@@ -9,27 +9,23 @@ from services.messages.access import AccessCache
 from services.messages.repository import Head, Repository, together
 from services.messages.state import Marks
 from shared.contracts.base import Query, View
+from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import (
-    GetHistory,
-    GetMessage,
-    GetReceipts,
-    GetRoomStates,
+from shared.contracts.membership import Action, RoomAccess
+from shared.contracts.messages import GetHistory, GetMessage, GetReceipts, GetRoomStates, Sync
+from shared.contracts.timeline import (
     HistoryView,
-    MessageView,
     ReceiptsView,
     ReceiptView,
     RoomStatesView,
     RoomStateView,
     RoomSyncView,
-    Sync,
     SyncView,
 )
-from shared.contracts.rooms import RoomAccess
 from shared.gathering import Gathered
 from shared.logging import get_logger
-from shared.permissions import Action, allowed
+from shared.permissions import allowed
 
 log = get_logger(__name__)
 

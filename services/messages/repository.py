@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from services.messages.state import Marks, Message, Timeline, Write
-from shared.contracts.messages import MessageView
+from shared.contracts.content import MessageView
 from shared.mongo import (
     ASCENDING,
     DESCENDING,

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shared.contracts.base import Event, View
+from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.messages import MessageCommand, MessageView, SendMessage
-from shared.contracts.rooms import RoomAccess
+from shared.contracts.membership import RoomAccess
+from shared.contracts.messages import MessageCommand, SendMessage
 from shared.ids import message_id
 
 MAX_REVS = 500

@@ -1,7 +1,8 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
-from services.rooms.handlers import CommandHandler, QueryHandler
+from services.rooms.handlers import CommandTable, QueryTable, RoomCommands, RoomQueries
 from services.rooms.outbox import Outbox
+from services.rooms.people import PeopleCommands
 from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -9,6 +10,8 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import durable_queues
 from shared.bus.worker import serve_commands, serve_queries
+from shared.contracts.base import Command, Query, View
+from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.rooms import COMMANDS, QUERIES
 from shared.mongo import Mongo, is_transient
 from shared.retry import until_done
@@ -31,8 +34,17 @@ async def main(service: Service) -> None:
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
-    carry_out = CommandHandler(repository, outbox, settings.shards).handle
-    answer = QueryHandler(repository).handle
+    commands_by: CommandTable = {
+        **RoomCommands(repository, outbox, settings.shards).table,
+        **PeopleCommands(repository).table,
+    }
+    answers_by: QueryTable = {**RoomQueries(repository).table}
+
+    async def carry_out(envelope: RequestEnvelope, command: Command) -> View:
+        return await commands_by[type(command)](envelope, command)
+
+    async def answer(actor: Actor, query: Query) -> View:
+        return await answers_by[type(query)](actor, query)
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")

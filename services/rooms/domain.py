@@ -13,21 +13,10 @@ from shared import ids
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.rooms import (
-    CreateRoom,
-    LeaveRoom,
-    LeftView,
-    MemberResult,
-    MemberView,
-    Role,
-    RoomCommand,
-    RoomEvent,
-    RoomResult,
-    RoomType,
-    RoomView,
-    UserView,
-)
-from shared.permissions import Action, allowed
+from shared.contracts.membership import Action, LeftView, MemberResult, MemberView, Role, RoomResult, RoomType, RoomView
+from shared.contracts.people import UserView
+from shared.contracts.rooms import CreateRoom, LeaveRoom, RoomCommand, RoomEvent
+from shared.permissions import allowed
 
 
 class Applied(NamedTuple):

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from services.rooms import rules
@@ -26,11 +27,11 @@ from services.rooms.outbox import Outbox
 from services.rooms.repository import Conflict, Record, Repository
 from shared.bus.codec import encode_event, to_json
 from shared.bus.topology import event_key
-from shared.contracts.base import View
+from shared.contracts.base import Command, Query, View
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import AccessView, Action, MembersView, RoomsView, RoomView
 from shared.contracts.rooms import (
-    AccessView,
     AddMember,
     CreateRoom,
     DeleteRoom,
@@ -39,20 +40,14 @@ from shared.contracts.rooms import (
     LeaveRoom,
     ListMembers,
     ListRooms,
-    MembersView,
-    RecordUser,
     RemoveMember,
     RoomCommand,
     RoomEvent,
-    RoomQuery,
-    RoomsView,
-    RoomView,
-    SeenView,
     SetRole,
     UpdateRoom,
 )
 from shared.mongo import Session
-from shared.permissions import Action, GlobalRole
+from shared.permissions import GlobalRole
 
 SOURCE = "/rooms"
 ATTEMPTS = 100
@@ -71,28 +66,25 @@ CHANGES: Mapping[type[RoomCommand], Rule] = {
     RemoveMember: rules.remove_member,
     SetRole: rules.set_role,
 }
-"""The commands that change a room; `user.record` does not."""
+"""The commands that change a room."""
+
+CommandTable = Mapping[type[Command], Callable[[RequestEnvelope, Any], Awaitable[View]]]
+"""Who carries which command out; gives its result or raises ChatError."""
+
+QueryTable = Mapping[type[Query], Callable[[Actor, Any], Awaitable[View]]]
+"""Who answers which query, or raises ChatError."""
 
 
-class CommandHandler:
-    """Carries commands out."""
+class RoomCommands:
+    """Carries out what changes a room: loads, lets the rule decide, stores, begins to announce."""
 
     def __init__(self, repository: Repository, outbox: Outbox, shards: int) -> None:
         self._repository = repository
         self._outbox = outbox
         self._shards = shards
+        self.table: CommandTable = {kind: partial(self._change, rule) for kind, rule in CHANGES.items()}
 
-    async def handle(self, envelope: RequestEnvelope, command: RoomCommand) -> View:
-        """Carry a command out and begin to announce it; its result. Raises ChatError."""
-        if isinstance(command, RecordUser):
-            return await self._record(envelope.data.actor)
-        return await self._change(envelope, command, CHANGES[type(command)])
-
-    async def _record(self, actor: Actor) -> View:
-        await self._repository.record(actor, _now())
-        return SeenView(user_id=actor.id)
-
-    async def _change(self, envelope: RequestEnvelope, command: RoomCommand, rule: Rule) -> View:
+    async def _change(self, rule: Rule, envelope: RequestEnvelope, command: RoomCommand) -> View:
         actor = envelope.data.actor
         room_id = room_id_of(command, actor, command.client_id or envelope.id)
         mark = applied(command, actor, envelope.id)
@@ -119,7 +111,7 @@ class CommandHandler:
         raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
     async def _case(self, room_id: str, actor: Actor, command: RoomCommand, mark: Applied, session: Session) -> Case:
-        case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=_now())
+        case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=now())
         room = await self._repository.room(actor.tenant, room_id, session)
         if room is None:
             return case
@@ -156,21 +148,17 @@ class CommandHandler:
         return records
 
 
-class QueryHandler:
-    """Answers queries."""
+class RoomQueries:
+    """Answers questions about rooms and memberships."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._table: Mapping[type[RoomQuery], Callable[[Actor, Any], Awaitable[View]]] = {
+        self.table: QueryTable = {
             ListRooms: self._rooms,
             GetRoom: self._room,
             ListMembers: self._members,
             GetAccess: self._access,
         }
-
-    async def handle(self, actor: Actor, query: RoomQuery) -> View:
-        """The answer. Raises ChatError."""
-        return await self._table[type(query)](actor, query)
 
     async def _rooms(self, actor: Actor, query: ListRooms) -> RoomsView:
         page = await self._repository.rooms_of(actor.tenant, actor.id, query.after, query.limit)
@@ -199,7 +187,7 @@ class QueryHandler:
         return Visit(room_id=room_id, room=room, actor=actor, caller=members.get(actor.id))
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """The time in whole milliseconds, as the database keeps it, so that replies say what later reads will."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -10,7 +10,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.domain import Applied, Change, Member, Room
 from shared.contracts.envelope import Actor
-from shared.contracts.rooms import Role, RoomAccess, RoomType, UserView
+from shared.contracts.membership import Role, RoomAccess, RoomType
+from shared.contracts.people import UserView
 from shared.gathering import Gathered
 from shared.logging import get_logger
 from shared.mongo import (

@@ -28,6 +28,7 @@ from services.rooms.domain import (
 )
 from shared.contracts.base import View
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import Action, MemberResult, Role, RoomResult, RoomType
 from shared.contracts.rooms import (
     MAX_MEMBERS,
     AddMember,
@@ -36,19 +37,15 @@ from shared.contracts.rooms import (
     LeaveRoom,
     MemberAdded,
     MemberRemoved,
-    MemberResult,
     MemberUpdated,
     RemoveMember,
-    Role,
     RoomCreated,
     RoomDeleted,
-    RoomResult,
-    RoomType,
     RoomUpdated,
     SetRole,
     UpdateRoom,
 )
-from shared.permissions import Action, outranks
+from shared.permissions import outranks
 
 APPLIED = 20
 """Commands a room remembers to know a repeated one by. A repetition comes within seconds, not after 20 others."""

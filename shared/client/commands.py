@@ -6,8 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 from shared.client.connection import JSON
-from shared.contracts.messages import ChangedView, HistoryView, ReceiptView, SentView, SyncView
-from shared.contracts.rooms import RoomView
+from shared.contracts.membership import RoomView
+from shared.contracts.timeline import ChangedView, HistoryView, ReceiptView, SentView, SyncView
 
 
 class Commands(ABC):

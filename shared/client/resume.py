@@ -7,7 +7,8 @@ from shared.client.connection import JSON, Connection
 from shared.client.inbox import Inbox
 from shared.client.timeline import GONE, RESET, Event, Position, Timeline
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import MAX_PAGE, RoomSyncView, SyncView
+from shared.contracts.messages import MAX_PAGE
+from shared.contracts.timeline import RoomSyncView, SyncView
 from shared.retry import until_done
 
 AT_ONCE = 100

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from shared.contracts.messages import MessageView, RoomSyncView
+from shared.contracts.content import MessageView
+from shared.contracts.timeline import RoomSyncView
 
 MAX_HELD = 1000
 """Live changes that wait for the end of a resumption; past it they are dropped, and another one brings them."""

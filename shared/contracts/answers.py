@@ -8,7 +8,6 @@ from shared.contracts.messages import (
     MessageDeleted,
     MessageReacted,
     MessageUpdated,
-    ReceiptUpdated,
 )
 
 JSON = dict[str, Any]
@@ -32,17 +31,10 @@ def _changed(data: JSON) -> JSON:
     return {"message_id": message["id"], "rev": message["rev"], "changed": True}
 
 
-def _marked(data: JSON) -> JSON:
-    """A ReceiptView."""
-    receipt: JSON = data["receipt"]
-    return receipt
-
-
 ANSWERS: dict[str, Callable[[JSON], JSON]] = {
     MessageCreated.TYPE: _sent,
     MessageUpdated.TYPE: _changed,
     MessageDeleted.TYPE: _changed,
     MessageReacted.TYPE: _changed,
-    ReceiptUpdated.TYPE: _marked,
 }
 """By event: the result of the command, as JSON, from the event's data. Raise KeyError or TypeError for other data."""

@@ -1,156 +1,42 @@
-"""Commands, queries, events and views of the messages service: the timeline of a room."""
+"""Commands, queries and events of the messages service: the timeline of a room."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Query, Seq, Service, View
-
-MAX_CONTENT = 100_000
-"""Hard ceiling on characters; the deployment's MAX_MESSAGE_LENGTH lies below it."""
+from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Query, Seq, Service
+from shared.contracts.content import (
+    MAX_CONTENT,
+    MAX_MENTIONS,
+    REQUIRED,
+    Attachment,
+    Content,
+    Emoji,
+    Location,
+    MessageType,
+    MessageView,
+    Part,
+)
+from shared.contracts.timeline import (
+    ChangedView,
+    ClearedView,
+    HistoryView,
+    PurgedView,
+    ReceiptsView,
+    ReceiptView,
+    RevisionsView,
+    RoomStatesView,
+    SentView,
+    StatusView,
+    SyncView,
+)
 
 MAX_PAGE = 200
 MAX_REACTION_KINDS = 50
 
-
-class MessageType(StrEnum):
-    """What a message is made of."""
-
-    TEXT = "text"
-    SYSTEM = "system"
-
-
-Content = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT)]
-Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,16}:[0-9]{1,16}$")]
 """`epoch:rev`, the last change a client has seen of a room."""
-
-
-# ── views ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class SenderView(View):
-    """Who wrote a message, as known when it was written."""
-
-    id: str
-    name: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    avatar: str | None = None
-
-
-class ReactionView(View):
-    """One emoji and who chose it."""
-
-    emoji: str
-    users: tuple[str, ...]
-
-
-class MessageView(View):
-    """A message in its latest state. A deleted one keeps its place (`seq`) and loses its content."""
-
-    id: str
-    room_id: str
-    seq: int
-    rev: int
-    type: MessageType
-    content: str
-    sender: SenderView
-    client_id: str | None = None
-    metadata: dict[str, Any] | None = None
-    reactions: tuple[ReactionView, ...] = ()
-    created_at: datetime
-    edited_at: datetime | None = None
-    deleted_at: datetime | None = None
-
-
-class SentView(View):
-    """The ack of message.send: the message is journaled by a majority."""
-
-    message_id: str
-    seq: int
-    rev: int
-    created_at: datetime
-    duplicate: bool = False
-
-
-class ChangedView(View):
-    """The ack of an edit, deletion or reaction. `changed` is false where it had already been so."""
-
-    message_id: str
-    rev: int
-    changed: bool
-
-
-class ReceiptView(View):
-    """How far one member has got in a room."""
-
-    user_id: str
-    read_seq: int
-    delivered_seq: int
-
-
-class RoomStateView(View):
-    """Where a room's timeline stands, and where the asking user stands in it."""
-
-    room_id: str
-    epoch: str
-    seq: int
-    rev: int
-    read_seq: int = 0
-    unread: int = 0
-    last_message: MessageView | None = None
-
-
-class RoomStatesView(View):
-    """One state per room asked for."""
-
-    states: list[RoomStateView]
-
-
-class HistoryView(View):
-    """A page of messages, ascending by `seq`."""
-
-    messages: list[MessageView]
-    has_before: bool
-    has_after: bool
-
-
-class RoomSyncView(View):
-    """What changed in a room after the cursor: all of it up to `cursor`, ascending by `rev`.
-
-    With `reset` the cursor belonged to another epoch (or there was none): `messages` is a snapshot of the latest
-    ones, ascending by `seq`, and everything known before must be dropped.
-    """
-
-    epoch: str
-    seq: int
-    rev: int
-    cursor: str
-    reset: bool
-    has_more: bool
-    messages: list[MessageView]
-
-
-class SyncView(View):
-    """One answer per room, or the error code where the caller may not read it."""
-
-    rooms: dict[str, RoomSyncView]
-    errors: dict[str, str] = {}
-
-
-class ReceiptsView(View):
-    """Every member's marks in a room."""
-
-    receipts: list[ReceiptView]
-
-
-class PurgedView(View):
-    """How many messages a purge removed."""
-
-    removed: int
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,15 +49,33 @@ class MessageCommand(Command):
 
 
 class SendMessage(MessageCommand):
-    """Write a message. Acked once durable; the same `client_id` again gives the same ack."""
+    """Write a message. Acked once durable; the same `client_id` again gives the same ack.
+
+    A text needs `content`; an image, video, audio or file an `attachment`; a location a `location`. `reply_to` is a
+    message of the same room. `mentions` adds to the members that the content names as `@id`.
+    """
 
     TYPE: ClassVar = "message.send"
     RESULT: ClassVar = SentView
 
     room_id: Id
-    content: Content
+    content: str = Field(default="", max_length=MAX_CONTENT)
     type: MessageType = MessageType.TEXT
+    attachment: Attachment | None = None
+    location: Location | None = None
+    reply_to: MessageId | None = None
+    mentions: tuple[Id, ...] = Field(default=(), max_length=MAX_MENTIONS)
     metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _has_its_parts(self) -> Self:
+        required = REQUIRED[self.type]
+        if not getattr(self, required):
+            raise ValueError(f"a message of type '{self.type}' needs '{required}'")
+        for part in (Part.ATTACHMENT, Part.LOCATION):
+            if part is not required and getattr(self, part) is not None:
+                raise ValueError(f"a message of type '{self.type}' has no '{part}'")
+        return self
 
 
 class EditMessage(MessageCommand):
@@ -234,6 +138,28 @@ class MarkDelivered(MessageCommand):
     seq: Seq
 
 
+class MarkUnread(MessageCommand):
+    """Show the room as unread from `seq` on, to oneself only: until the next `read.mark`, on all one's devices.
+
+    What others know of one's reading stays.
+    """
+
+    TYPE: ClassVar = "unread.mark"
+    RESULT: ClassVar = ReceiptView
+
+    room_id: Id
+    seq: Seq
+
+
+class ClearTimeline(MessageCommand):
+    """Clear a conversation: every message there is loses what it said, in one change."""
+
+    TYPE: ClassVar = "timeline.clear"
+    RESULT: ClassVar = ClearedView
+
+    room_id: Id
+
+
 class PurgeRoom(MessageCommand):
     """Remove a deleted room's timeline. Only the service itself asks this, on `room.deleted`.
 
@@ -274,6 +200,24 @@ class GetMessage(MessageQuery):
 
     TYPE: ClassVar = "message.get"
     RESULT: ClassVar = MessageView
+
+    message_id: MessageId
+
+
+class GetRevisions(MessageQuery):
+    """What a message said before it was edited."""
+
+    TYPE: ClassVar = "revisions.get"
+    RESULT: ClassVar = RevisionsView
+
+    message_id: MessageId
+
+
+class GetStatus(MessageQuery):
+    """Whom a message has reached, and who has read it."""
+
+    TYPE: ClassVar = "message.status"
+    RESULT: ClassVar = StatusView
 
     message_id: MessageId
 
@@ -341,14 +285,30 @@ class MessageReacted(TimelineEvent):
     TYPE: ClassVar = "message.reacted"
 
 
-class ReceiptUpdated(Event):
-    """A member's marks moved."""
+class TimelineCleared(Event):
+    """A conversation was cleared up to `seq`, in one change of the timeline."""
 
-    TYPE: ClassVar = "receipt.updated"
+    TYPE: ClassVar = "timeline.cleared"
     TOPIC: ClassVar = "message"
 
     room_id: str
-    receipt: ReceiptView
+    seq: int
+    by: str
+    at: datetime
+
+
+class ReceiptsUpdated(Event):
+    """Members' marks have moved since the last of these, which come at most once a second and room.
+
+    In a large room (`everyone` is false) they are told to each one's own connections only.
+    """
+
+    TYPE: ClassVar = "receipts.updated"
+    TOPIC: ClassVar = "message"
+
+    room_id: str
+    receipts: list[ReceiptView]
+    everyone: bool = True
 
 
 class WorkerBeat(Event):
@@ -371,13 +331,23 @@ COMMANDS: dict[str, type[MessageCommand]] = {
         UnreactToMessage,
         MarkRead,
         MarkDelivered,
+        MarkUnread,
+        ClearTimeline,
         PurgeRoom,
     )
 }
 QUERIES: dict[str, type[MessageQuery]] = {
-    query.TYPE: query for query in (GetHistory, GetMessage, Sync, GetRoomStates, GetReceipts)
+    query.TYPE: query for query in (GetHistory, GetMessage, GetRevisions, GetStatus, Sync, GetRoomStates, GetReceipts)
 }
 EVENTS: dict[str, type[Event]] = {
     event.TYPE: event
-    for event in (MessageCreated, MessageUpdated, MessageDeleted, MessageReacted, ReceiptUpdated, WorkerBeat)
+    for event in (
+        MessageCreated,
+        MessageUpdated,
+        MessageDeleted,
+        MessageReacted,
+        TimelineCleared,
+        ReceiptsUpdated,
+        WorkerBeat,
+    )
 }

@@ -1,13 +1,29 @@
-"""Commands, queries, events and views of the rooms service: rooms, memberships, people."""
+"""Commands, queries and events of the rooms service about rooms and memberships."""
 
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from shared.contracts.base import Command, Event, Id, Metadata, Query, Service, View
-from shared.contracts.envelope import Actor
+from shared.contracts import integration, people, presence
+from shared.contracts.base import Command, Event, Id, Metadata, Query, Service
+from shared.contracts.membership import (
+    AccessView,
+    Action,
+    AuditView,
+    External,
+    LeftView,
+    MemberResult,
+    Membership,
+    MembersView,
+    MemberView,
+    ReconciledView,
+    RightView,
+    Role,
+    RoomResult,
+    RoomsView,
+    RoomType,
+    RoomView,
+)
 
 MAX_MEMBERS = 5000
 """Members per room: what a messages worker keeps in memory of one room stays small."""
@@ -16,118 +32,6 @@ MAX_LOOKED_UP = 1000
 """Rooms per question about access."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-
-
-class RoomType(StrEnum):
-    """Kinds of room; each is one policy row in shared/permissions.py."""
-
-    DIRECT = "direct"
-    GROUP = "group"
-
-
-class Role(StrEnum):
-    """A member's standing in a room."""
-
-    OWNER = "owner"
-    ADMIN = "admin"
-    MEMBER = "member"
-    READ_ONLY = "read_only"
-
-
-# ── views ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class UserView(View):
-    """A person as the directory knows them."""
-
-    id: str
-    name: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    avatar: str | None = None
-
-
-class MemberView(View):
-    """A user in a room."""
-
-    user_id: str
-    role: Role
-    joined_at: datetime
-    user: UserView | None = None
-
-
-class RoomView(View):
-    """A room. `version` grows with every change of the room or its membership."""
-
-    id: str
-    tenant: str
-    type: RoomType
-    name: str | None = None
-    created_by: str
-    created_at: datetime
-    updated_at: datetime
-    version: int
-    member_count: int
-    metadata: dict[str, Any] | None = None
-    role: Role | None = None
-    """The asking user's role; absent in events and for those who are not members."""
-
-
-class RoomResult(View):
-    """A room, as the reply of the commands that make or change one. `created` is false where it existed."""
-
-    room: RoomView
-    created: bool = False
-
-
-class MemberResult(View):
-    """A membership, as the reply of the commands that make or change one."""
-
-    room_id: str
-    member: MemberView
-
-
-class LeftView(View):
-    """A membership or room that is no more."""
-
-    room_id: str
-    user_id: str | None = None
-
-
-class RoomsView(View):
-    """A page of the caller's rooms; `next` asks for the following one."""
-
-    rooms: list[RoomView]
-    next: str | None = None
-
-
-class MembersView(View):
-    """A page of a room's members; `next` asks for the following one."""
-
-    members: list[MemberView]
-    next: str | None = None
-
-
-class RoomAccess(View):
-    """All that is needed to judge who may do what in a room."""
-
-    room_id: str
-    tenant: str
-    type: RoomType
-    version: int
-    members: dict[str, Role]
-
-
-class AccessView(View):
-    """The access of the rooms asked for; those that do not exist are absent."""
-
-    rooms: list[RoomAccess]
-
-
-class SeenView(View):
-    """The directory knows the user."""
-
-    user_id: str
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +46,9 @@ class RoomCommand(Command):
 class CreateRoom(RoomCommand):
     """Make a room with the caller as its owner.
 
-    A direct room has exactly one other member, one id per pair and tenant, and is made once, whoever starts.
+    A direct room has exactly one other member, one id per pair and tenant, and is made once, whoever starts; so is
+    one of the types that are named after two roles, which its members must have. An `external` object, which only a
+    service or admin may name, has one room, whoever asks for it.
     """
 
     TYPE: ClassVar = "room.create"
@@ -151,6 +57,7 @@ class CreateRoom(RoomCommand):
     type: RoomType = RoomType.GROUP
     name: Name | None = None
     members: list[Id] = Field(default=[], max_length=MAX_MEMBERS - 1)
+    external: External | None = None
     metadata: Metadata | None = None
 
 
@@ -216,11 +123,35 @@ class SetRole(RoomCommand):
     role: Role
 
 
-class RecordUser(RoomCommand):
-    """Keep the caller's claims in the directory. The gateway asks this when a user connects."""
+class MuteMember(RoomCommand):
+    """Take a member's word away, or give it back. They go on reading."""
 
-    TYPE: ClassVar = "user.record"
-    RESULT: ClassVar = SeenView
+    TYPE: ClassVar = "member.mute"
+    RESULT: ClassVar = MemberResult
+
+    room_id: Id
+    user_id: Id
+    muted: bool = True
+
+
+class SetMembers(RoomCommand):
+    """Make a room's members exactly these, with these roles."""
+
+    TYPE: ClassVar = "members.set"
+    RESULT: ClassVar = ReconciledView
+
+    room_id: Id
+    members: list[Membership] = Field(max_length=MAX_MEMBERS)
+
+
+class CloseRoom(RoomCommand):
+    """End the conversation in a room, or open it again. It can be read as before."""
+
+    TYPE: ClassVar = "room.close"
+    RESULT: ClassVar = RoomResult
+
+    room_id: Id
+    closed: bool = True
 
 
 # ── queries ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,6 +193,28 @@ class ListMembers(RoomQuery):
     limit: int = Field(default=100, ge=1, le=500)
 
 
+class ExplainRight(RoomQuery):
+    """Whether somebody may do something in a room, and why. Others than oneself are for who may mute them to ask."""
+
+    TYPE: ClassVar = "rights.explain"
+    RESULT: ClassVar = RightView
+
+    room_id: Id
+    action: Action
+    user_id: Id | None = None
+
+
+class ListAudit(RoomQuery):
+    """Administrative acts in one's tenant, for its admins; in one room where that is given."""
+
+    TYPE: ClassVar = "audit.list"
+    RESULT: ClassVar = AuditView
+
+    room_id: Id | None = None
+    after: Id | None = None
+    limit: int = Field(default=100, ge=1, le=500)
+
+
 class GetAccess(RoomQuery):
     """Who may enter the given rooms. Asked by services only, never on behalf of a client."""
 
@@ -293,7 +246,7 @@ class RoomCreated(RoomEvent):
 
 
 class RoomUpdated(RoomEvent):
-    """A room's name or metadata changed."""
+    """A room's name or metadata changed, or it was closed or opened."""
 
     TYPE: ClassVar = "room.updated"
 
@@ -326,38 +279,43 @@ class MemberRemoved(RoomEvent):
 
 
 class MemberUpdated(RoomEvent):
-    """A member's role changed."""
+    """A member's role changed, or they were muted or unmuted."""
 
     TYPE: ClassVar = "member.updated"
 
     member: MemberView
 
 
-def sender_of(actor: Actor) -> UserView:
-    """The directory view of an actor, from the token's claims alone."""
-    return UserView(
-        id=actor.id,
-        name=actor.name,
-        first_name=actor.first_name,
-        last_name=actor.last_name,
-        avatar=actor.avatar,
-    )
+_COMMANDS: tuple[type[Command], ...] = (
+    CreateRoom,
+    UpdateRoom,
+    LeaveRoom,
+    DeleteRoom,
+    AddMember,
+    RemoveMember,
+    SetRole,
+    MuteMember,
+    SetMembers,
+    CloseRoom,
+)
+_QUERIES: tuple[type[Query], ...] = (ListRooms, GetRoom, ListMembers, ExplainRight, ListAudit, GetAccess)
 
-
-COMMANDS: dict[str, type[RoomCommand]] = {
-    command.TYPE: command
-    for command in (
-        CreateRoom,
-        UpdateRoom,
-        LeaveRoom,
-        DeleteRoom,
-        AddMember,
-        RemoveMember,
-        SetRole,
-        RecordUser,
-    )
+COMMANDS: dict[str, type[Command]] = {
+    **{command.TYPE: command for command in _COMMANDS},
+    **people.COMMANDS,
+    **presence.COMMANDS,
+    **integration.COMMANDS,
 }
-QUERIES: dict[str, type[RoomQuery]] = {query.TYPE: query for query in (ListRooms, GetRoom, ListMembers, GetAccess)}
+"""All that the rooms service carries out."""
+
+QUERIES: dict[str, type[Query]] = {
+    **{query.TYPE: query for query in _QUERIES},
+    **people.QUERIES,
+    **presence.QUERIES,
+    **integration.QUERIES,
+}
+"""All that it answers."""
+
 EVENTS: dict[str, type[Event]] = {
     event.TYPE: event for event in (RoomCreated, RoomUpdated, RoomDeleted, MemberAdded, MemberRemoved, MemberUpdated)
 }

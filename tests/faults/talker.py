@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.client import Client, Event
 from shared.contracts.errors import ChatError
-from shared.contracts.messages import ChangedView, SentView
+from shared.contracts.timeline import ChangedView, SentView
 from tests.faults.record import DELETE, EDIT, REACT, SEND, UNREACT, Answered, Asked, ClientLog, Told
 
 AT_ONCE = 4

@@ -16,8 +16,9 @@ from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.contracts.envelope import Actor
-from shared.contracts.messages import ChangedView, DeleteMessage, EditMessage, PurgeRoom, SendMessage
-from shared.contracts.rooms import Role, RoomAccess, RoomType
+from shared.contracts.membership import Role, RoomAccess, RoomType
+from shared.contracts.messages import DeleteMessage, EditMessage, PurgeRoom, SendMessage
+from shared.contracts.timeline import ChangedView
 from shared.mongo import Mongo
 from shared.service import Tasks
 from tests.faults.site import Site

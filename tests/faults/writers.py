@@ -21,8 +21,8 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
 from shared.contracts.envelope import Actor
+from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import MessageCommand
-from shared.contracts.rooms import Role, RoomAccess, RoomType
 from shared.mongo import Mongo
 from shared.service import Tasks
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from deploy.embedded.stack import Stack
 from shared.auth import issue_token
-from shared.contracts.messages import SentView
-from shared.contracts.rooms import RoomView
+from shared.contracts.membership import RoomView
+from shared.contracts.timeline import SentView
 from tests.harness.person import Person
 
 UNKNOWN_MESSAGE = "0" * 24

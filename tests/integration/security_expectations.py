@@ -3,7 +3,7 @@
 `+` done, `f` forbidden, `n` not found, `c` conflict, `-` answered as though the room did not exist, `.` cannot be.
 """
 
-from shared.contracts.rooms import RoomType
+from shared.contracts.membership import RoomType
 
 CALLERS = {
     "owner": "member of the room with this role",

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 from services.gateway import native
 from services.gateway.rows import Route
 from services.gateway.v1 import ROUTES
-from shared.contracts import messages, rooms
+from shared.contracts import membership, messages, rooms
 from shared.contracts.base import Command, Query
 from tests.harness.rawsocket import RawSocket
 from tests.harness.rest import Api
@@ -51,7 +51,7 @@ def _member(purpose: str, **more: Any) -> Body:
     """About another member: in a direct room there is only one."""
 
     def body(scene: Scene, caller: str) -> JSON:
-        user_id = f"{purpose}-{slug(caller)}" if scene.kind is rooms.RoomType.GROUP else "peer"
+        user_id = f"{purpose}-{slug(caller)}" if scene.kind is membership.RoomType.GROUP else "peer"
         return {"room_id": scene.room(caller), "user_id": user_id, **more}
 
     return body

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from shared.contracts.rooms import RoomType
+from shared.contracts.membership import RoomType
 from tests.integration.security_bus import Insider
 from tests.integration.security_expectations import CALLERS
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from services.gateway import native
-from shared.contracts.rooms import RoomView
+from shared.contracts.membership import RoomView
 from tests.harness.person import Person
 from tests.harness.rawsocket import RawSocket
 

@@ -15,7 +15,7 @@ from deploy.embedded.stack import Stack
 from services.gateway import native
 from services.gateway.v1 import ROUTES
 from shared.auth import issue_token
-from shared.contracts.rooms import Role, RoomType
+from shared.contracts.membership import Role, RoomType
 from shared.permissions import GlobalRole
 from tests.harness.own_task import in_own_task
 from tests.harness.rawsocket import RawSocket

@@ -57,7 +57,7 @@ async def everything_that_can_happen(owner: Listener, peer: Listener, room_id: s
 async def seen_by(witnesses: list[Listener], room_id: str, secret: str) -> None:
     """Return when all witnesses have seen all of it."""
     for witness in witnesses:
-        for name in ("typing", "message.reacted", "message.updated", "message.deleted", "receipt.updated"):
+        for name in ("typing", "message.reacted", "message.updated", "message.deleted", "receipts.updated"):
             await witness.saw(name, room_id)
         for name in ("room.updated", "member.added", "member.updated", "member.removed"):
             await witness.saw(name, room_id)

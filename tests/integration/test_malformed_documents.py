@@ -9,7 +9,7 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.rooms import RoomView
+from shared.contracts.membership import RoomView
 from shared.mongo import Mongo
 from tests.harness.own_task import in_own_task
 from tests.harness.person import Person

@@ -259,7 +259,7 @@ async def test_reading_moves_marks_forward_and_is_told(client: ClientOf) -> None
     for content in "abc":
         await alice.send(room, content)
     assert (await bob.mark_read(room, 2)).model_dump() == {"user_id": "bob", "read_seq": 2, "delivered_seq": 2}
-    told = await alice.expect("receipt.updated", room_id=room)
+    told = await alice.expect("receipts.updated", room_id=room)
     assert told.data["receipt"] == {"user_id": "bob", "read_seq": 2, "delivered_seq": 2}
     assert (await bob.mark_read(room, 1)).read_seq == 2
     assert (await bob.mark_read(room, 99)).read_seq == 3

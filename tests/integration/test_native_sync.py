@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import RoomSyncView
+from shared.contracts.timeline import RoomSyncView
 from tests.conftest import ClientOf
 from tests.harness.person import Person
 

@@ -21,7 +21,8 @@ from deploy.embedded import ports, rabbitmq
 from deploy.embedded.stack import Stack
 from services.gateway.feeds import MAX_HELD
 from shared.auth import issue_token
-from shared.contracts.messages import MessageCreated, MessageType, MessageView, SenderView
+from shared.contracts.content import MessageType, MessageView, SenderView
+from shared.contracts.messages import MessageCreated
 from tests.harness.gateway import LIMITS
 from tests.harness.own_task import in_own_task
 from tests.harness.rawsocket import RawSocket

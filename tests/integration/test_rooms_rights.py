@@ -11,6 +11,8 @@ import pytest
 
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
+from shared.contracts.membership import Action, Role, RoomType
+from shared.contracts.people import RecordUser
 from shared.contracts.rooms import (
     COMMANDS,
     QUERIES,
@@ -22,14 +24,11 @@ from shared.contracts.rooms import (
     LeaveRoom,
     ListMembers,
     ListRooms,
-    RecordUser,
     RemoveMember,
-    Role,
-    RoomType,
     SetRole,
     UpdateRoom,
 )
-from shared.permissions import Action, allowed
+from shared.permissions import allowed
 from tests.integration.rooms_client import Caller
 
 pytest_plugins = ("tests.integration.rooms_fixtures",)

@@ -7,6 +7,8 @@ import pytest
 
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import LeftView, Role, RoomType
+from shared.contracts.people import RecordUser
 from shared.contracts.rooms import (
     MAX_MEMBERS,
     AddMember,
@@ -15,15 +17,11 @@ from shared.contracts.rooms import (
     GetAccess,
     GetRoom,
     LeaveRoom,
-    LeftView,
     ListMembers,
     ListRooms,
-    RecordUser,
     RemoveMember,
-    Role,
     RoomCommand,
     RoomQuery,
-    RoomType,
     SetRole,
     UpdateRoom,
 )

@@ -18,7 +18,7 @@ from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
-from shared.contracts.messages import RoomSyncView
+from shared.contracts.timeline import RoomSyncView
 from shared.service import Tasks
 
 ROOM = "room"

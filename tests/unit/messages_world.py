@@ -7,10 +7,12 @@ from typing import TypeVar
 from services.messages.domain import plan
 from services.messages.state import Marks, Message, Plan, Request, Snapshot, Timeline
 from shared.contracts.base import View
+from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import ChangedView, MessageCommand, MessageView, SendMessage, SentView
-from shared.contracts.rooms import Role, RoomAccess, RoomType
+from shared.contracts.membership import Role, RoomAccess, RoomType
+from shared.contracts.messages import MessageCommand, SendMessage
+from shared.contracts.timeline import ChangedView, SentView
 
 V = TypeVar("V", bound=View)
 

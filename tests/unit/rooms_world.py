@@ -11,18 +11,17 @@ from services.rooms.handlers import CHANGES
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
+from shared.contracts.membership import Role, RoomView
 from shared.contracts.rooms import (
     CreateRoom,
     DeleteRoom,
     MemberAdded,
     MemberRemoved,
     MemberUpdated,
-    Role,
     RoomCommand,
     RoomCreated,
     RoomDeleted,
     RoomEvent,
-    RoomView,
     SetRole,
 )
 from shared.permissions import RANK

@@ -8,7 +8,7 @@ import pytest
 from services.messages import access as module
 from services.messages.access import AccessCache
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.rooms import RoomAccess
+from shared.contracts.membership import RoomAccess
 from tests.unit.messages_world import access
 
 

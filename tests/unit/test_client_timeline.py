@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from shared.client import timeline as module
 from shared.client.timeline import RESET, Event, Position, Timeline
-from shared.contracts.messages import MessageType, MessageView, RoomSyncView, SenderView
+from shared.contracts.content import MessageType, MessageView, SenderView
+from shared.contracts.timeline import RoomSyncView
 
 ROOM = "room"
 PAGE = 2

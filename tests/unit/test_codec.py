@@ -27,8 +27,9 @@ from shared.bus.codec import (
 )
 from shared.contracts.envelope import Actor, EventEnvelope, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode, ErrorView
-from shared.contracts.messages import SendMessage, SentView
-from shared.contracts.rooms import LeftView
+from shared.contracts.membership import LeftView
+from shared.contracts.messages import SendMessage
+from shared.contracts.timeline import SentView
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC)
 ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")

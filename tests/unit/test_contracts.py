@@ -14,7 +14,7 @@ from services.gateway.schemas.components import Components
 from services.gateway.schemas.examples import example
 from services.gateway.v1 import ROUTES
 from shared.bus.codec import to_json
-from shared.contracts import media, messages, presence, rooms
+from shared.contracts import media, messages, people, presence, rooms
 from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Model, Query, Service, View
 
 MODULES = {Service.MESSAGES: messages, Service.ROOMS: rooms, Service.MEDIA: media}
@@ -66,7 +66,7 @@ class TestTables:
     def test_what_services_ask_each_other_is_not_offered_to_clients(self) -> None:
         """A purge or a list of members' rights is nobody's business outside."""
         offered = {row.contract for row in native.ON.values()} | {route.contract for route in ROUTES}
-        assert not offered & {messages.PurgeRoom, rooms.GetAccess, rooms.RecordUser}
+        assert not offered & {messages.PurgeRoom, rooms.GetAccess, people.RecordUser}
 
     def test_the_rest_of_it_is_offered_on_the_socket(self) -> None:
         """Everything REST can do, the socket can do too."""

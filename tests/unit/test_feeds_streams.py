@@ -12,16 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from typing_extensions import override
 
 from shared.bus.codec import encode_event, join_batch, to_json
-from shared.contracts.messages import (
-    MessageCreated,
-    MessageDeleted,
-    MessageType,
-    MessageUpdated,
-    MessageView,
-    RoomSyncView,
-    SenderView,
-    TimelineEvent,
-)
+from shared.contracts.content import MessageType, MessageView, SenderView
+from shared.contracts.messages import MessageCreated, MessageDeleted, MessageUpdated, TimelineEvent
+from shared.contracts.timeline import RoomSyncView
 from tests.unit.feeds_world import NOW, PAGE, ROOM, Asked, Client, connection, gateway
 
 

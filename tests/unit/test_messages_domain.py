@@ -7,8 +7,10 @@ import pytest
 
 from services.messages.domain import RULES
 from services.messages.state import Announcement
+from shared.contracts.content import MessageType
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorCode
+from shared.contracts.membership import Action, Role, RoomType
 from shared.contracts.messages import (
     COMMANDS,
     DeleteMessage,
@@ -16,17 +18,15 @@ from shared.contracts.messages import (
     MarkRead,
     MessageCommand,
     MessageCreated,
-    MessageType,
     MessageUpdated,
     PurgeRoom,
     ReactToMessage,
     SendMessage,
-    SentView,
     UnreactToMessage,
 )
-from shared.contracts.rooms import Role, RoomType
+from shared.contracts.timeline import SentView
 from shared.ids import message_id
-from shared.permissions import Action, allowed
+from shared.permissions import allowed
 from tests.unit.messages_world import DIRECT, FOREIGN, MAX_LENGTH, ROOM, START, World, access, only, refusal_of, refused
 
 ADMIN = Actor(id="root", roles=("admin",))

@@ -8,23 +8,21 @@ from hypothesis import strategies as st
 from services.messages.state import Announcement, Plan, Request
 from shared.bus.codec import to_json
 from shared.contracts.base import View
+from shared.contracts.content import MessageType, MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorView
 from shared.contracts.messages import (
-    ChangedView,
     DeleteMessage,
     EditMessage,
     MarkDelivered,
     MarkRead,
     MessageCommand,
-    MessageType,
-    MessageView,
     ReactToMessage,
     SendMessage,
-    SentView,
     TimelineEvent,
     UnreactToMessage,
 )
+from shared.contracts.timeline import ChangedView, SentView
 from shared.ids import message_id
 from tests.unit.messages_world import DIRECT, FOREIGN, MAX_LENGTH, ROOM, START, World
 

@@ -6,7 +6,6 @@ from services.messages.state import MAX_APPLIED, Marks
 from shared.contracts.errors import ErrorCode
 from shared.contracts.messages import (
     MAX_REACTION_KINDS,
-    ChangedView,
     DeleteMessage,
     EditMessage,
     MarkDelivered,
@@ -15,11 +14,11 @@ from shared.contracts.messages import (
     MessageReacted,
     MessageUpdated,
     ReactToMessage,
-    ReceiptUpdated,
-    ReceiptView,
+    ReceiptsUpdated,
     SendMessage,
     UnreactToMessage,
 )
+from shared.contracts.timeline import ChangedView, ReceiptView
 from tests.unit.messages_world import MAX_LENGTH, ROOM, World, only, refused
 
 
@@ -242,7 +241,7 @@ class TestMarks:
         before = world.timelines[ROOM]
         decided = world.do("rita", MarkRead(room_id=ROOM, seq=1))
         (item,) = decided.announcements
-        assert item.event == ReceiptUpdated(room_id=ROOM, receipt=only(decided, ReceiptView))
+        assert item.event == ReceiptsUpdated(room_id=ROOM, receipts=[only(decided, ReceiptView)])
         assert (item.seq, item.rev, world.timelines[ROOM]) == (None, None, before)
 
     def test_only_members_have_marks(self, world: World) -> None:

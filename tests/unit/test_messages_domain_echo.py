@@ -10,14 +10,8 @@ from shared.contracts.answers import ANSWERS
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.messages import (
-    ChangedView,
-    EditMessage,
-    MarkRead,
-    MessageCommand,
-    ReactToMessage,
-    SendMessage,
-)
+from shared.contracts.messages import EditMessage, MarkRead, MessageCommand, ReactToMessage, SendMessage
+from shared.contracts.timeline import ChangedView
 from tests.unit.messages_world import ROOM, START, World
 from tests.unit.test_messages_domain_batches import requests_of, wishes
 

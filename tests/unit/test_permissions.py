@@ -4,8 +4,8 @@ from itertools import combinations, product
 
 import pytest
 
-from shared.contracts.rooms import Role, RoomType
-from shared.permissions import RANK, Action, GlobalRole, allowed, globally_allowed, outranks
+from shared.contracts.membership import Action, Role, RoomType
+from shared.permissions import RANK, GlobalRole, allowed, globally_allowed, outranks
 
 # In these tables x is yes and . is no. The columns: members by role, then those who are no member but have a global
 # role in the room's tenant. Who is neither may do nothing.

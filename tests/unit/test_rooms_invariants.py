@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from services.rooms.rules import APPLIED
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import Role
 from shared.contracts.rooms import (
     AddMember,
     CreateRoom,
     DeleteRoom,
     LeaveRoom,
     RemoveMember,
-    Role,
     RoomCommand,
     SetRole,
     UpdateRoom,

@@ -5,18 +5,14 @@ import pytest
 from services.rooms.rules import APPLIED
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorCode
+from shared.contracts.membership import LeftView, MemberResult, Role, RoomResult, RoomType
 from shared.contracts.rooms import (
     AddMember,
     CreateRoom,
     DeleteRoom,
     LeaveRoom,
-    LeftView,
-    MemberResult,
     RemoveMember,
-    Role,
     RoomCreated,
-    RoomResult,
-    RoomType,
     SetRole,
     UpdateRoom,
 )

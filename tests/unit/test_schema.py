@@ -8,8 +8,9 @@ import pytest
 from services.gateway import native, schema
 from services.gateway.schemas.components import Components, references, without
 from services.gateway.schemas.tables import errors_page, protocol_page, settings_page
+from shared.contracts.content import MessageView
 from shared.contracts.errors import ErrorCode
-from shared.contracts.messages import MessageView, SendMessage
+from shared.contracts.messages import SendMessage
 from shared.contracts.presence import Typing
 from shared.settings import Settings
 
