@@ -131,6 +131,12 @@ ON: dict[str, On] = {
         On("member.add", rooms.AddMember),
         On("member.remove", rooms.RemoveMember),
         On("member.set_role", rooms.SetRole),
+        On("member.mute", rooms.MuteMember),
+        On("members.set", rooms.SetMembers),
+        On("room.close", rooms.CloseRoom),
+        On("room.find", rooms.FindRoom),
+        On("rights.explain", rooms.ExplainRight),
+        On("audit.list", rooms.ListAudit),
         On("members.list", rooms.ListMembers),
     )
 }
