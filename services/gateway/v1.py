@@ -15,18 +15,15 @@ ROUTES: tuple[Route, ...] = (
     Route("PATCH", "/v1/rooms/{room_id}/members/{user_id}", rooms.SetRole, "Change a member's role.", unwrap="member"),
     Route("DELETE", "/v1/rooms/{room_id}/members/{user_id}", rooms.RemoveMember, "Remove a member."),
     Route("PUT", "/v1/rooms/{room_id}/members", rooms.SetMembers, "Make the members exactly these."),
-    Route("PUT", "/v1/rooms/{room_id}/members/{user_id}/mute", rooms.MuteMember, "Mute a member.", unwrap="member"),
     Route(
-        "DELETE",
+        "PUT",
         "/v1/rooms/{room_id}/members/{user_id}/mute",
         rooms.MuteMember,
-        "Give a member their word back.",
-        fixed={"muted": False},
+        "Mute a member, or unmute them.",
         unwrap="member",
     ),
-    Route("POST", "/v1/rooms/{room_id}/close", rooms.CloseRoom, "End the conversation.", unwrap="room"),
     Route(
-        "POST", "/v1/rooms/{room_id}/open", rooms.CloseRoom, "Open it again.", fixed={"closed": False}, unwrap="room"
+        "POST", "/v1/rooms/{room_id}/close", rooms.CloseRoom, "End the conversation, or open it again.", unwrap="room"
     ),
     Route(
         "GET", "/v1/rooms/{room_id}/rights/{action}", rooms.ExplainRight, "See whether and why one may do something."
