@@ -126,6 +126,16 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
             },
         ),
         Queue(
+            "events.rooms",
+            (Binding(EVENTS, "noted.#"), Binding(EVENTS, "receipt.#"), Binding(EVENTS, "room.#")),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+                "x-single-active-consumer": True,
+            },
+        ),
+        Queue(
             "dead",
             (Binding(DEAD, "#"),),
             arguments={

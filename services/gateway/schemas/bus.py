@@ -20,7 +20,7 @@ from shared.bus.topology import (
     events_queue,
     replies_queue,
 )
-from shared.contracts import media, messages, presence, rooms
+from shared.contracts import media, messages, notifications, presence, rooms
 from shared.contracts.base import Command, Event, Query, Service
 from shared.contracts.envelope import CONTENT_TYPE, Actor, Envelope, EventEnvelope, RequestEnvelope
 from shared.contracts.errors import ErrorView
@@ -33,7 +33,7 @@ WORKER_KEY = "worker.messages"
 
 CONTRACTS = {Service.MESSAGES: messages, Service.ROOMS: rooms, Service.MEDIA: media}
 ALL_EVENTS: tuple[type[Event], ...] = tuple(
-    event for module in (messages, rooms, presence, media) for event in module.EVENTS.values()
+    event for module in (messages, rooms, presence, notifications, media) for event in module.EVENTS.values()
 )
 
 
