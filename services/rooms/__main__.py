@@ -1,8 +1,16 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
+from datetime import timedelta
+
+from services.rooms.announcer import Announcer
+from services.rooms.directory import Directory
 from services.rooms.handlers import CommandTable, QueryTable, RoomCommands, RoomQueries
 from services.rooms.outbox import Outbox
-from services.rooms.people import PeopleCommands
+from services.rooms.people import FavoriteNames, PeopleCommands, PeopleQueries
+from services.rooms.people_store import PeopleStore
+from services.rooms.presence import PresenceCommands, PresenceQueries, Presences
+from services.rooms.presence_store import PresenceStore
+from services.rooms.presence_sweep import PresenceSweep
 from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -34,11 +42,23 @@ async def main(service: Service) -> None:
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    grace, lease = timedelta(seconds=settings.presence_grace), timedelta(seconds=settings.presence_lease)
+    presence_store = PresenceStore(mongo, grace)
+    announcer = Announcer(presence_store, publisher)
+    presences = Presences(presence_store, announcer)
+    sweep = PresenceSweep(presence_store, presences, announcer, lambda: link.is_up, grace=grace, lease=lease)
+    directory, people = Directory(mongo), PeopleStore(mongo)
+    names = FavoriteNames(directory, people)
     commands_by: CommandTable = {
         **RoomCommands(repository, outbox, settings.shards).table,
-        **PeopleCommands(repository).table,
+        **PeopleCommands(repository, directory, people, names, outbox).table,
+        **PresenceCommands(presences, presence_store, grace).table,
     }
-    answers_by: QueryTable = {**RoomQueries(repository).table}
+    answers_by: QueryTable = {
+        **RoomQueries(repository).table,
+        **PeopleQueries(directory, people, presence_store, names).table,
+        **PresenceQueries(repository, presence_store).table,
+    }
 
     async def carry_out(envelope: RequestEnvelope, command: Command) -> View:
         return await commands_by[type(command)](envelope, command)
@@ -48,6 +68,7 @@ async def main(service: Service) -> None:
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(presence_store.prepare, is_transient, "creating indexes")
         await commands.add(queues[COMMAND_QUEUE])
         await queries.add(queues[QUERY_QUEUE])
         work = {
@@ -58,6 +79,8 @@ async def main(service: Service) -> None:
             "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
+            "presence news": announcer.run(),
+            "presence sweep": sweep.run(),
         }
         for name, loop in work.items():
             service.tasks.spawn(loop, name, vital=True)

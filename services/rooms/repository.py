@@ -1,4 +1,4 @@
-"""The rooms service's collections: `rooms`, `memberships`, `users`, `outbox`. Stores and finds; decides nothing.
+"""Collections of the rooms service: `rooms`, `memberships`, `outbox`. Stores and finds; decides nothing.
 
 Every read but `access` names a tenant, or a room that was found in one.
 """
@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
-from shared.contracts.envelope import Actor
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
@@ -30,10 +30,6 @@ from shared.permissions import RANK
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-NAMES = ("name", "first_name", "last_name", "avatar")
-"""What the directory keeps of a user's claims."""
-
 
 ABANDONED = 2.0
 """Seconds a transaction may stand still; ours take milliseconds, the largest room a quarter of a second."""
@@ -65,7 +61,7 @@ class Repository:
         self._mongo = mongo
         self._rooms = mongo.collection("rooms")
         self._memberships = mongo.collection("memberships")
-        self._users = mongo.collection("users")
+        self._directory = Directory(mongo)
         self._outbox = mongo.collection("outbox")
         self._gathered = Gathered(self._rooms_by_id)
 
@@ -205,19 +201,7 @@ class Repository:
 
     async def people(self, tenant: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, UserView]:
         """The directory's entries of those it knows, by id."""
-        keys = [person_id(tenant, user_id) for user_id in user_ids]
-        documents = await self._users.find({"_id": {"$in": keys}}, session=session).to_list(None)
-        return {document["user_id"]: _person(document) for document in documents}
-
-    async def record(self, actor: Actor, now: datetime) -> None:
-        """Keep an actor's claims where they say something new. A claim that is absent erases nothing."""
-        key = person_id(actor.tenant, actor.id)
-        claims = {name: value for name in NAMES if (value := getattr(actor, name)) is not None}
-        known = await self._users.find_one({"_id": key})
-        if known is not None and all(known.get(name) == value for name, value in claims.items()):
-            return
-        entry = claims | {"tenant": actor.tenant, "user_id": actor.id, "updated_at": now}
-        await self._users.update_one({"_id": key}, {"$set": entry}, upsert=True)
+        return await self._directory.people(tenant, user_ids, session)
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,11 +219,6 @@ class Repository:
 def membership_id(room_id: str, user_id: str) -> str:
     """The key of a membership."""
     return f"{room_id}:{user_id}"
-
-
-def person_id(tenant: str, user_id: str) -> str:
-    """The key of a directory entry. Ids hold no space, so no two pairs share one."""
-    return f"{tenant} {user_id}"
 
 
 def _room(document: Mapping[str, Any]) -> Room:
@@ -282,7 +261,3 @@ def _membership(room: Room, member: Member) -> Document:
         "rank": RANK[member.role],
         "joined_at": member.joined_at,
     }
-
-
-def _person(document: Mapping[str, Any]) -> UserView:
-    return UserView(id=document["user_id"], **{name: document.get(name) for name in NAMES})
