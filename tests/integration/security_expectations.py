@@ -39,6 +39,8 @@ delivered.mark                      +     +     +      +      f       f         
 room.get                            +     +     +      +      f       f         +        +      n
 members.list                        +     +     +      +      f       f         +        +      n
 rooms.list                          +     +     +      +      -       -         -        -      -
+presence.room                       +     +     +      +      f       f         +        +      n
+favorite.toggle                     +     +     +      +      f       f         +        +      n
 room.subscribe                      +     +     +      +      f       f         +        +      n
 typing.start                        +     +     +      f      f       f         f        +      f
 typing.stop                         +     +     +      f      f       f         f        +      f
@@ -69,10 +71,13 @@ room.leave                          f     f     f      f      .       f         
 room.delete                         f     f     f      f      .       f         +        +      n
 """
 
-ABOUT_ONESELF = {"room.create", "room.unsubscribe", "auth.refresh", "ping"}
+ABOUT_ONESELF = {
+    "room.create", "room.unsubscribe", "auth.refresh", "ping", "presence.set", "presence.get", "presence.watch",
+    "presence.unwatch", "users.get", "people.list", "favorites.list",
+}  # fmt: skip
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 
-INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+"}
+INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+", "presence.report": "f"}
 """What clients cannot name at all, and how its owner answers who has not the role `service`."""
 
 OUTCOMES = {"+": "ok", "f": "forbidden", "n": "not_found", "c": "conflict", "-": "unseen"}
