@@ -1,8 +1,18 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
+from datetime import timedelta
+
+from services.rooms.announcer import Announcer
+from services.rooms.directory import Directory
 from services.rooms.handlers import CommandTable, RoomCommands
+from services.rooms.notification_store import NotificationStore
+from services.rooms.notifications import Notifications
 from services.rooms.outbox import Outbox
-from services.rooms.people import PeopleCommands
+from services.rooms.people import FavoriteNames, PeopleCommands, PeopleQueries
+from services.rooms.people_store import PeopleStore
+from services.rooms.presence import PresenceCommands, PresenceQueries, Presences
+from services.rooms.presence_store import PresenceStore
+from services.rooms.presence_sweep import PresenceSweep
 from services.rooms.queries import QueryTable, RoomQueries
 from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
@@ -20,8 +30,10 @@ from shared.service import Service, run
 
 COMMAND_QUEUE = "commands.rooms"
 QUERY_QUEUE = "queries.rooms"
+NOTES_QUEUE = "events.rooms"
 COMMAND_PREFETCH = 32
 QUERY_PREFETCH = 64
+NOTES_PREFETCH = 128
 
 
 async def main(service: Service) -> None:
@@ -35,11 +47,26 @@ async def main(service: Service) -> None:
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    grace, lease = timedelta(seconds=settings.presence_grace), timedelta(seconds=settings.presence_lease)
+    presence_store = PresenceStore(mongo, grace)
+    announcer = Announcer(presence_store, publisher)
+    presences = Presences(presence_store, announcer)
+    sweep = PresenceSweep(presence_store, presences, announcer, lambda: link.is_up, grace=grace, lease=lease)
+    directory, people = Directory(mongo), PeopleStore(mongo)
+    names = FavoriteNames(directory, people)
+    notification_store = NotificationStore(mongo)
+    notes = Consumer(link, NOTES_PREFETCH)
+    notifications = Notifications(notes, repository, notification_store, outbox, presence_store.absent, settings.shards)
     commands_by: CommandTable = {
         **RoomCommands(repository, outbox, settings.shards).table,
-        **PeopleCommands(repository).table,
+        **PeopleCommands(repository, directory, people, names, outbox).table,
+        **PresenceCommands(presences, presence_store, grace).table,
     }
-    answers_by: QueryTable = {**RoomQueries(repository).table}
+    answers_by: QueryTable = {
+        **RoomQueries(repository).table,
+        **PeopleQueries(directory, people, presence_store, names).table,
+        **PresenceQueries(repository, presence_store).table,
+    }
 
     async def carry_out(envelope: RequestEnvelope, command: Command) -> View:
         return await commands_by[type(command)](envelope, command)
@@ -49,8 +76,11 @@ async def main(service: Service) -> None:
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(presence_store.prepare, is_transient, "creating indexes")
+        await until_done(notification_store.prepare, is_transient, "creating indexes")
         await commands.add(queues[COMMAND_QUEUE])
         await queries.add(queues[QUERY_QUEUE])
+        await notes.add(queues[NOTES_QUEUE])
         work = {
             "link": link.run(),
             "commands": serve_commands(
@@ -59,6 +89,9 @@ async def main(service: Service) -> None:
             "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
+            "notifications": notifications.run(),
+            "presence news": announcer.run(),
+            "presence sweep": sweep.run(),
         }
         for name, loop in work.items():
             service.tasks.spawn(loop, name, vital=True)
@@ -66,6 +99,7 @@ async def main(service: Service) -> None:
     async def finish() -> None:
         await commands.release(COMMAND_QUEUE)
         await queries.release(QUERY_QUEUE)
+        await notes.release(NOTES_QUEUE)
         await publisher.flush()
         await outbox.flush()
 

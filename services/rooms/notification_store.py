@@ -63,9 +63,8 @@ class NotificationStore:
 
     async def announce(self, records: Collection[Record], at: datetime, session: Session) -> None:
         """Put events into the outbox."""
-        waiting = [{"_id": record.id, **record._asdict(), "created_at": at} for record in records]
-        if waiting:
-            await self._outbox.insert_many(waiting, session=session)
+        if records:
+            await self._outbox.insert_many([record.since(at) for record in records], session=session)
 
     async def audit(self, acts: Iterable[Act]) -> None:
         """Keep what was done; the same act told twice is one."""

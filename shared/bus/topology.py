@@ -16,6 +16,9 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
+DELIVERED = ("message.#", "typing.#", "presence.#", "user.#")
+"""Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
+
 DEFAULT = ""
 """AMQP's own exchange, which routes by the names of queues."""
 
