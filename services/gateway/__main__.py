@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from services.gateway.delivered import Delivered
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -58,13 +59,15 @@ async def main(service: Service) -> None:
         heartbeat=settings.heartbeat,
     )
     edge = Edge(settings, authenticator, requests)
-    fanout = Fanout(hub, events, requests)
+    delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
+    fanout = Fanout(hub, events, requests, delivered)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
     dispatcher = Dispatcher(
         requests,
         hub,
         RateLimit(settings.messages_per_minute, "messages"),
+        delivered,
         max_in_flight=settings.max_in_flight,
     )
     socket = NativeSocket(
@@ -83,7 +86,7 @@ async def main(service: Service) -> None:
     add_pages(app, settings.shards)
 
     await requests.start()
-    await events.add(events_queue(name, "message.#", "typing.#"))
+    await events.add(events_queue(name, "message.#", "receipt.#", "typing.#"))
     await room_events.add(events_queue(f"{name}.rooms", "room.#"))
     missed = {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}
 
@@ -101,6 +104,7 @@ async def main(service: Service) -> None:
         "room events": subscriptions.run(),
         "overflows": watch_overflows(overflows, missed),
         "typing": typists.run(),
+        "delivered": delivered.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),
     }

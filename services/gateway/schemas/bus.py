@@ -56,7 +56,8 @@ def bus_channels(components: Components, shards: int) -> JSON:
     channels["replies"] = _route(REPLIES, PROCESS, "Results and errors, to who asked.", replies, components)
     channels["integration"] = _route(INTEGRATION, "{type}", "What other systems tell the chat.", [], components)
     channels["dead"] = _route(DEAD, "{key}", "What could not be handled, under its original key.", [], components)
-    queues = (*durable_queues(shards), events_queue(PROCESS, "message.#", "typing.#"), replies_queue(PROCESS))
+    heard = events_queue(PROCESS, "message.#", "receipt.#", "typing.#")
+    queues = (*durable_queues(shards), heard, replies_queue(PROCESS))
     return channels | {f"queue.{_name(queue)}": _queue(queue) for queue in queues}
 
 
