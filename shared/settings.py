@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     presence_grace: float = Field(
         5.0, ge=0, le=600, description="Seconds without a connection before somebody is shown as offline."
     )
+    receipts_max_members: int = Field(
+        100,
+        ge=0,
+        description="Members up to which delivery is recorded by itself and all see each other's marks; 0: nowhere.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
 
     @property

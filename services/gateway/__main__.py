@@ -7,6 +7,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from services.gateway.attendance import Attendance
+from services.gateway.delivered import Delivered
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -25,7 +26,7 @@ from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
-from shared.bus.topology import DELIVERED, durable_queues, events_queue
+from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
 from shared.service import Service, run
 from shared.settings import unlimited
@@ -60,7 +61,8 @@ async def main(service: Service) -> None:
     )
     edge = Edge(settings, Authenticator(settings), requests)
     watching = Watching(hub, requests)
-    fanout = Fanout(hub, events, requests, watching)
+    delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
+    fanout = Fanout(hub, events, requests, watching, delivered)
     attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
@@ -68,6 +70,7 @@ async def main(service: Service) -> None:
         requests,
         hub,
         RateLimit(settings.messages_per_minute, "messages"),
+        delivered,
         max_in_flight=settings.max_in_flight,
     )
     socket = NativeSocket(
@@ -87,15 +90,11 @@ async def main(service: Service) -> None:
     add_pages(app, settings.shards)
 
     await requests.start()
-    await events.add(events_queue(name, *DELIVERED))
+    await events.add(events_queue(name, *GATEWAY_KEYS))
     await room_events.add(events_queue(f"{name}.rooms", "room.#"))
 
-    def heal() -> None:
-        fanout.heal_all()
-        watching.missed()
-
     async def restored(_connection: object) -> None:
-        heal()
+        fanout.heal_all()
         subscriptions.reconcile_all()
 
     link.on_change(restored)
@@ -106,8 +105,9 @@ async def main(service: Service) -> None:
         "events": fanout.run(),
         "healing": fanout.run_healing(),
         "room events": subscriptions.run(),
-        "overflows": watch_overflows(overflows, {name: heal, f"{name}.rooms": subscriptions.reconcile_all}),
+        "overflows": watch_overflows(overflows, {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}),
         "typing": typists.run(),
+        "delivered": delivered.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),
         "attendance": attendance.run(),

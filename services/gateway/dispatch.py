@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from services.gateway.connection import Connection
+from services.gateway.delivered import Delivered
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
 from shared.auth import Identity
@@ -21,10 +22,13 @@ class Dispatcher:
         max_in_flight: unanswered requests per connection.
     """
 
-    def __init__(self, requests: Requests, hub: Hub, messages: RateLimit, *, max_in_flight: int) -> None:
+    def __init__(
+        self, requests: Requests, hub: Hub, messages: RateLimit, delivered: Delivered, *, max_in_flight: int
+    ) -> None:
         self._requests = requests
         self._hub = hub
         self._messages = messages
+        self._delivered = delivered
         self._max_in_flight = max_in_flight
 
     def submit(
@@ -41,6 +45,8 @@ class Dispatcher:
         def done(result: JSON | None, error: ChatError | None) -> None:
             connection.in_flight -= 1
             answered(result, error)
+            if result is not None and connection.open:
+                self._delivered.brought(connection.user, request, result)
 
         self._requests.send(request, connection.actor, connection.identity.actor.tenant, done, body=body)
         connection.in_flight += 1
@@ -61,7 +67,9 @@ class Dispatcher:
         if counted:
             self._count(identity)
         actor = identity.actor
-        return await self._requests.ask(request, encode_actor(actor), actor.tenant, traceparent=traceparent)
+        result = await self._requests.ask(request, encode_actor(actor), actor.tenant, traceparent=traceparent)
+        self._delivered.brought((actor.tenant, actor.id), request, result)
+        return result
 
     def _count(self, identity: Identity) -> None:
         self._messages.take((identity.actor.tenant, identity.actor.id), self._hub.now())

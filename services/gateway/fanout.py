@@ -10,6 +10,7 @@ from itertools import groupby
 from pydantic import ValidationError
 
 from services.gateway import native
+from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
 from services.gateway.watching import Watching
@@ -20,7 +21,7 @@ from shared.bus.requests import Requests
 from shared.contracts.answers import ANSWERS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
-from shared.contracts.messages import MAX_PAGE, Sync, TimelineEvent
+from shared.contracts.messages import MAX_PAGE, MessageCreated, ReceiptsUpdated, Sync, TimelineEvent
 from shared.contracts.timeline import RoomSyncView
 from shared.logging import get_logger
 
@@ -40,10 +41,13 @@ _healed = metrics.counter("feeds_healed", "Rooms whose missed changes were fetch
 class Fanout:
     """Delivers timeline events to the feeds, and hands on those that are about no room."""
 
-    def __init__(self, hub: Hub, consumer: Consumer, requests: Requests, watching: Watching) -> None:
+    def __init__(
+        self, hub: Hub, consumer: Consumer, requests: Requests, watching: Watching, delivered: Delivered
+    ) -> None:
         self._watching = watching
         self._hub = hub
         self._consumer = consumer
+        self._delivered = delivered
         self._requests = requests
         self._behind: dict[Feed, None] = {}
         self._signal = asyncio.Event()
@@ -85,17 +89,28 @@ class Fanout:
     def _show(self, feed: Feed, envelope: JSON) -> None:
         kind, rev = envelope["type"], envelope.get("roomrev")
         if rev is None:
-            if kind in _HAPPENINGS:
+            if kind == ReceiptsUpdated.TYPE and not envelope["data"].get("everyone", True):
+                self._show_alone(feed, envelope["data"])
+            elif kind in _HAPPENINGS:
                 self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
             return
         # Before the feed moves on: what cannot be shown must not count as delivered.
         data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, envelope["data"]["message"])
         if feed.accept(envelope["roomseq"], rev):
             self._hub.post_all(feed.members, data)
+            if kind == MessageCreated.TYPE:
+                self._delivered.moved(feed)
             if feed.joining:
                 self._offer(feed, rev, data)
         elif feed.behind:
             self.heal(feed)
+
+    def _show_alone(self, feed: Feed, data: JSON) -> None:
+        """Show each of the receipts to whose it is, where they follow the room."""
+        for receipt in data["receipts"]:
+            devices = self._hub.connections_of(feed.tenant, receipt["user_id"])
+            mine = native.happening(ReceiptsUpdated.TYPE, feed.room_id, {**data, "receipts": [receipt]})
+            self._hub.post_all([device for device in devices if device in feed.members], mine)
 
     def _offer(self, feed: Feed, rev: int, data: bytes) -> None:
         ready, full = feed.offer(rev, data)
@@ -116,6 +131,7 @@ class Fanout:
 
     def heal_all(self) -> None:
         """Anything may have been missed: the broker link was lost."""
+        self._watching.missed()
         for feed in self._hub.feeds.values():
             feed.suspect = True
             if feed.behind:
@@ -196,6 +212,7 @@ class Fanout:
             )
             self._hub.post_all(feed.members, data_)
             self._offer(feed, message.rev, data_)
+        self._delivered.moved(feed)
         feed.seq = max([feed.seq, *(message.seq for message in messages)])
         feed.rev = max(feed.rev, reached)
         feed.ahead = max(feed.ahead, feed.rev)

@@ -15,10 +15,14 @@ MAX_HELD = 2000
 
 @dataclass(slots=True)
 class _Join:
-    """A subscription on its way. What comes after `base` is held back; `start` is the `rev` the client was told."""
+    """A subscription on its way.
+
+    What comes after `base` is held back; `start` is the `rev` the client was told, `seq` the last message then.
+    """
 
     base: int
     start: int | None = None
+    seq: int = 0
     held: list[tuple[int, bytes]] = field(default_factory=list)
 
 
@@ -36,7 +40,8 @@ class Feed:
     healing: bool = False
     suspect: bool = False
     """Whether events may have passed unheard, for instance while its state was still being asked for."""
-    members: dict[Connection, None] = field(default_factory=dict)
+    members: dict[Connection, int] = field(default_factory=dict)
+    """Each with the `seq` it was told when it came: what is later has been written to it."""
     joining: dict[Connection, _Join] = field(default_factory=dict)
 
     @property
@@ -90,6 +95,7 @@ class Feed:
         if rev < join.base:
             return None
         held, join.held = join.held, []
+        join.seq = seq
         if self.rev >= rev:
             self._admit(connection)
         else:
@@ -100,8 +106,9 @@ class Feed:
         """Go on from a state, without what was missed before: everybody subscribed is to read the room afresh."""
         self.epoch, self.seq, self.rev, self.ahead = epoch, seq, rev, rev
         self.suspect = True  # what was heard meanwhile may have counted by either epoch
+        self.members = dict.fromkeys(self.members, seq)
         for connection, join in list(self.joining.items()):
-            join.base, join.held = rev, []
+            join.base, join.held, join.seq = rev, [], seq
             if join.start is not None:
                 self._admit(connection)
 
@@ -134,5 +141,4 @@ class Feed:
                 self._admit(connection)
 
     def _admit(self, connection: Connection) -> None:
-        del self.joining[connection]
-        self.members[connection] = None
+        self.members[connection] = self.joining.pop(connection).seq

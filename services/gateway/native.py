@@ -90,6 +90,7 @@ class ReadyRoom(membership.RoomView):
     rev: int
     read_seq: int
     unread: int
+    mentions: int
     last_message: content.MessageView | None = None
 
 
@@ -109,6 +110,9 @@ class Ready(View):
     connection_id: str
     user: ReadyUser
     rooms: list[ReadyRoom]
+    unread: int
+    """What is unread in all these rooms, and what of it mentions one."""
+    mentions: int
     limits: ReadyLimits
 
 
@@ -129,8 +133,10 @@ ON: dict[str, On] = {
         On("message.react", messages.ReactToMessage, counted=True),
         On("message.unreact", messages.UnreactToMessage),
         On("message.get", messages.GetMessage),
+        On("message.status", messages.GetStatus),
         On("read.mark", messages.MarkRead),
         On("delivered.mark", messages.MarkDelivered),
+        On("unread.mark", messages.MarkUnread),
         On("receipts.get", messages.GetReceipts),
         On("history.get", messages.GetHistory),
         On("sync", messages.Sync),

@@ -116,6 +116,8 @@ class NativeSocket:
             "connection_id": connection.id,
             "user": actor.model_dump(mode="json", exclude_none=True),
             "rooms": rooms,
+            "unread": sum(room["unread"] for room in rooms),
+            "mentions": sum(room["mentions"] for room in rooms),
             "limits": {
                 "max_message_length": self._settings.max_message_length,
                 "max_frame_bytes": self._settings.max_frame_bytes,

@@ -34,8 +34,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/rooms/{room_id}/messages", messages.GetHistory, "Read a page of the history."),
     Route("POST", "/v1/rooms/{room_id}/read", messages.MarkRead, "Mark messages as read."),
     Route("POST", "/v1/rooms/{room_id}/delivered", messages.MarkDelivered, "Mark messages as delivered."),
+    Route("POST", "/v1/rooms/{room_id}/unread", messages.MarkUnread, "Show the room as unread, to oneself."),
     Route("GET", "/v1/rooms/{room_id}/receipts", messages.GetReceipts, "See who has read how far."),
     Route("GET", "/v1/messages/{message_id}", messages.GetMessage, "Get a message."),
+    Route("GET", "/v1/messages/{message_id}/status", messages.GetStatus, "See whom a message has reached."),
     Route("PATCH", "/v1/messages/{message_id}", messages.EditMessage, "Edit a message.", counted=True),
     Route("DELETE", "/v1/messages/{message_id}", messages.DeleteMessage, "Delete a message."),
     Route(

@@ -90,7 +90,7 @@ class Watching:
         for room_id in rooms:
             feed = self._hub.feeds.get(room_id)
             if feed is not None and feed.tenant == tenant:
-                told |= feed.members
+                told |= dict.fromkeys(feed.members)
         if told:
             self._hub.post_all(told, native.personal(PresenceChanged.TYPE, data))
 

@@ -6,6 +6,7 @@ from services.messages.access import AccessCache
 from services.messages.events import Purges, RoomEvents, ask_access, beat
 from services.messages.handlers import CommandHandler
 from services.messages.queries import QueryHandler
+from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.shards import Shards
 from services.messages.summaries import Summaries
@@ -46,6 +47,15 @@ async def main(service: Service) -> None:
     access = AccessCache(partial(ask_access, requests))
     summaries = Summaries(repository)
     responder = Responder(publisher, name)
+    receipts = Receipts(
+        repository=repository,
+        access=access,
+        summaries=summaries,
+        publisher=publisher,
+        source=f"/{name}",
+        shards=settings.shards,
+        max_members=settings.receipts_max_members,
+    )
     handler = CommandHandler(
         consumer=commands,
         publisher=publisher,
@@ -53,6 +63,7 @@ async def main(service: Service) -> None:
         repository=repository,
         access=access,
         summaries=summaries,
+        receipts=receipts,
         source=f"/{name}",
         shards=settings.shards,
         max_length=unlimited(settings.max_message_length),
@@ -64,6 +75,7 @@ async def main(service: Service) -> None:
 
     async def release(shard: int) -> None:
         await commands.release(f"commands.{message_key(shard)}")
+        await receipts.flush()
 
     def lost() -> None:
         # Other workers may write these rooms now, and events about rights pass by unheard.
@@ -96,12 +108,13 @@ async def main(service: Service) -> None:
         "commands": handler.run(),
         "settle": handler.settle(),
         "summaries": summaries.run(),
+        "receipts": receipts.run(),
         "shards": shards.run(),
     }
     for name_of_work, loop in work.items():
         service.tasks.spawn(loop, name_of_work, vital=True)
 
-    service.on_drain += [shards.leave, publisher.flush, summaries.flush]
+    service.on_drain += [shards.leave, receipts.flush, publisher.flush, summaries.flush]
     await service.until_stopped()
     mongo.close()
 

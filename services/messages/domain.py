@@ -4,8 +4,8 @@
 answer. It can be run again on a fresh snapshot, which is how a conflict with another writer is resolved.
 
 A command whose effect is already there changes nothing, but is announced again: the announcement of the first time
-may have been lost with the process that made it. Readers drop what they have seen, by `rev`. (Marks are not: who needs
-them asks for them.)
+may have been lost with the process that made it. Readers drop what they have seen, by `rev`. (Marks are not announced
+here at all, but by services.messages.receipts: who needs them asks for them.)
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from services.messages.marks import MARK_RULES
 from services.messages.state import (
     MAX_APPLIED,
     MAX_REVS,
@@ -34,32 +35,36 @@ from shared.contracts.messages import (
     MAX_REACTION_KINDS,
     DeleteMessage,
     EditMessage,
-    MarkDelivered,
-    MarkRead,
     MessageCommand,
     MessageCreated,
     MessageDeleted,
     MessageReacted,
     MessageUpdated,
     ReactToMessage,
-    ReceiptsUpdated,
     SendMessage,
     TimelineEvent,
     UnreactToMessage,
 )
-from shared.contracts.timeline import ChangedView, ReceiptView, SentView
+from shared.contracts.timeline import ChangedView, SentView
 from shared.ids import change_key, fingerprint
 from shared.permissions import allowed
 
 
-def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_length: float) -> Plan:
+def plan(
+    requests: Iterable[Request],
+    snapshot: Snapshot,
+    now: datetime,
+    max_length: float,
+    receipts_max_members: int = 0,
+) -> Plan:
     """Decide a batch.
 
     Args:
         now: the time every change of this batch bears.
         max_length: characters a message may have.
+        receipts_max_members: members a room may have for what gateways report as delivered to be recorded.
     """
-    batch = _Batch(snapshot, now, max_length)
+    batch = _Batch(snapshot, now, max_length, receipts_max_members)
     for request in requests:
         try:
             answer = RULES[type(request.command)](batch, request, request.command)
@@ -74,10 +79,11 @@ def plan(requests: Iterable[Request], snapshot: Snapshot, now: datetime, max_len
 class _Batch:
     """A snapshot overlaid by what the batch has done so far."""
 
-    def __init__(self, snapshot: Snapshot, now: datetime, max_length: float) -> None:
+    def __init__(self, snapshot: Snapshot, now: datetime, max_length: float, receipts_max_members: int) -> None:
         self.plan = Plan()
         self.now = now
         self.max_length = max_length
+        self.receipts_max_members = receipts_max_members
         self._snapshot = snapshot
         self._messages: dict[str, Message] = {}
         self._senders: dict[tuple[str | None, ...], SenderView] = {}
@@ -247,34 +253,6 @@ def _unreact(batch: _Batch, request: Request, command: UnreactToMessage) -> Chan
     return _changed(batch, request, message, MessageReacted, {"reactions": _reaction_views(chosen)})
 
 
-def _mark_read(batch: _Batch, request: Request, command: MarkRead) -> ReceiptView:
-    return _mark(batch, request, command.room_id, Marks(read=command.seq, delivered=command.seq))
-
-
-def _mark_delivered(batch: _Batch, request: Request, command: MarkDelivered) -> ReceiptView:
-    return _mark(batch, request, command.room_id, Marks(delivered=command.seq))
-
-
-def _mark(batch: _Batch, request: Request, room_id: str, wanted: Marks) -> ReceiptView:
-    access = batch.access(room_id, request.actor, Action.MARK)
-    user_id, last = request.actor.id, batch.timeline(room_id).seq
-    before = batch.marks(room_id, user_id)
-    after = Marks(*(max(old, min(new, last)) for old, new in zip(before, wanted, strict=True)))
-    receipt = ReceiptView(user_id=user_id, read_seq=after.read, delivered_seq=after.delivered)
-    if after != before:
-        batch.plan.marks[room_id, user_id] = after
-        batch.plan.announcements.append(
-            Announcement(
-                event=ReceiptsUpdated(room_id=room_id, receipts=[receipt]),
-                room_id=room_id,
-                tenant=access.tenant,
-                id=f"{room_id}:{user_id}:{after.read}:{after.delivered}",
-                traceparent=request.traceparent,
-            )
-        )
-    return receipt
-
-
 def _may_change(batch: _Batch, actor: Actor, message: Message, own: Action, any_: Action) -> None:
     try:
         batch.access(message.view.room_id, actor, own if message.view.sender.id == actor.id else any_)
@@ -346,6 +324,5 @@ RULES: dict[type[MessageCommand], Rule] = {
     DeleteMessage: _delete,
     ReactToMessage: _react,
     UnreactToMessage: _unreact,
-    MarkRead: _mark_read,
-    MarkDelivered: _mark_delivered,
+    **MARK_RULES,
 }

@@ -14,6 +14,8 @@ from itertools import groupby
 from services.messages.access import AccessCache
 from services.messages.domain import plan
 from services.messages.intake import Batch, Intake
+from services.messages.marks import NEEDS_MARKS
+from services.messages.receipts import Receipts
 from services.messages.repository import Fenced, Repository, together
 from services.messages.state import Announcement, Marks, Plan, Request, Snapshot, Timeline
 from services.messages.summaries import Summaries
@@ -24,7 +26,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import MarkDelivered, MarkRead, PurgeRoom, SendMessage
+from shared.contracts.messages import PurgeRoom, SendMessage
 from shared.contracts.timeline import PurgedView
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
@@ -61,7 +63,7 @@ class CommandHandler:
 
     def __init__(
         self, *, consumer: Consumer, publisher: Publisher, responder: Responder, repository: Repository,
-        access: AccessCache, summaries: Summaries, source: str, shards: int, max_length: float,
+        access: AccessCache, summaries: Summaries, receipts: Receipts, source: str, shards: int, max_length: float,
     ) -> None:  # fmt: skip
         self._consumer = consumer
         self._intake = Intake(publisher, responder)
@@ -70,6 +72,7 @@ class CommandHandler:
         self._repository = repository
         self._access = access
         self._summaries = summaries
+        self._receipts = receipts
         self._source = source
         self._shards = shards
         self._max_length = max_length
@@ -198,9 +201,11 @@ class CommandHandler:
                 events = self._events(decided, now)
                 made = await self._write(decided, snapshot)
                 if made < len(requests):
-                    decided = plan(requests[:made], snapshot, now, self._max_length)
+                    decided = self._plan(requests[:made], snapshot, now)
                     events = self._events(decided, now)
-                await self._repository.mark(decided.marks)
+                await self._repository.mark(
+                    decided.marks, {key for key, moved in decided.moved.items() if moved.private}
+                )
             except Exception as error:
                 again = True
                 if isinstance(error, Fenced) or is_duplicate(error):
@@ -218,6 +223,7 @@ class CommandHandler:
                 if made == len(requests):
                     self._remember(decided, generation)
                 self._summaries.note(decided)
+                self._receipts.note(decided)
                 return decided, events
 
     async def _write(self, decided: Plan, snapshot: Snapshot) -> int:
@@ -242,13 +248,16 @@ class CommandHandler:
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
         known = self._access.known(snapshot.access)
-        decided = plan(requests, snapshot, now, self._max_length)
+        decided = self._plan(requests, snapshot, now)
         doubtful = decided.refused_by_access & known
         if doubtful:
             # Refused from memory: the caller may have been let in a moment ago.
             snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
-            decided = plan(requests, snapshot, now, self._max_length)
+            decided = self._plan(requests, snapshot, now)
         return snapshot, now, decided
+
+    def _plan(self, requests: list[Request], snapshot: Snapshot, now: datetime) -> Plan:
+        return plan(requests, snapshot, now, self._max_length, self._receipts.max_members)
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
@@ -263,9 +272,9 @@ class CommandHandler:
         timelines = await self._timelines_of(rooms)
         # Read before the marks they may not be among yet.
         own = {
-            (request.command.room_id, request.actor.id): self._summaries.own(request.command.room_id, request.actor.id)
+            (room_id, request.actor.id): self._summaries.own(room_id, request.actor.id)
             for request in requests
-            if isinstance(request.command, MarkRead | MarkDelivered)
+            if type(request.command) in NEEDS_MARKS and (room_id := request.command.room) is not None
         }
         messages, access, known = await together(
             self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
@@ -303,6 +312,7 @@ class CommandHandler:
         if isinstance(request.command, PurgeRoom) and GlobalRole.SERVICE in request.actor.roles:
             room_id, until = request.command.room_id, request.command.until
             await self._summaries.drop(room_id)
+            await self._receipts.drop(room_id)
             purge = partial(self._repository.purge, room_id, until, unique_id()[:8])
             try:
                 answer = PurgedView(removed=await until_done(purge, is_transient, "purging a room"))

@@ -5,22 +5,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from services.messages import marks as rules
 from services.messages.access import AccessCache
 from services.messages.repository import Head, Repository, together
-from services.messages.state import Marks
+from services.messages.state import Marks, Message
 from shared.contracts.base import Query, View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Action, RoomAccess
-from shared.contracts.messages import GetHistory, GetMessage, GetReceipts, GetRoomStates, Sync
+from shared.contracts.messages import GetHistory, GetMessage, GetReceipts, GetRoomStates, GetStatus, Sync
 from shared.contracts.timeline import (
     HistoryView,
     ReceiptsView,
-    ReceiptView,
     RoomStatesView,
     RoomStateView,
     RoomSyncView,
+    StatusView,
     SyncView,
 )
 from shared.gathering import Gathered
@@ -44,6 +45,7 @@ class QueryHandler:
             Sync: self._sync,
             GetRoomStates: self._states,
             GetReceipts: self._receipts,
+            GetStatus: self._status,
         }
 
     async def handle(self, actor: Actor, query: Query) -> View:
@@ -76,6 +78,10 @@ class QueryHandler:
         return await page(room_id, bounds, newest=True, limit=query.limit)
 
     async def _message(self, actor: Actor, query: GetMessage) -> MessageView:
+        return (await self._found(actor, query)).view
+
+    async def _found(self, actor: Actor, query: GetMessage | GetStatus) -> Message:
+        """A message the actor may read. Raises ChatError."""
         found = (await self._repository.messages([query.message_id])).get(query.message_id)
         missing = ChatError(ErrorCode.NOT_FOUND, f"There is no message '{query.message_id}'.")
         if found is None or found.tenant != actor.tenant:
@@ -86,35 +92,60 @@ class QueryHandler:
             if error.code is ErrorCode.NOT_FOUND:
                 raise missing from error
             raise
-        return found.view
+        return found
+
+    async def _status(self, actor: Actor, query: GetStatus) -> StatusView:
+        view = (await self._found(actor, query)).view
+        marks = await self._members_marks(view.room_id)
+        marks.pop(view.sender.id, None)
+        return rules.status(view.id, view.seq, marks)
 
     async def _receipts(self, actor: Actor, query: GetReceipts) -> ReceiptsView:
         await self._require(actor, query.room_id)
-        heads = await self._heads.get([query.room_id])  # before the marks, as these catch up first
-        marks = await self._repository.room_marks(query.room_id)
-        for user_id, seq in heads[query.room_id].own.items():
-            marks[user_id] = marks.get(user_id, Marks()).reached(seq)
+        marks = await self._members_marks(query.room_id)
         return ReceiptsView(
             receipts=[
-                ReceiptView(user_id=user_id, read_seq=mark.read, delivered_seq=mark.delivered)
+                rules.receipt(user_id, mark, own=user_id == actor.id)
                 for user_id, mark in sorted(marks.items())
+                if mark != Marks()
             ]
         )
+
+    async def _members_marks(self, room_id: str) -> dict[str, Marks]:
+        """How far each of a room's members has got; who has left does not count. Raises ChatError."""
+        heads = await self._heads.get([room_id])  # before the marks, as these catch up first
+        access, marks = await together(self._access.get({room_id}), self._repository.room_marks(room_id))
+        if room_id not in access:
+            raise _unavailable()
+        members = access[room_id].members if access[room_id] is not None else ()
+        own = heads[room_id].own
+        return {user_id: marks.get(user_id, Marks()).reached(own.get(user_id, 0)) for user_id in members}
 
     async def _states(self, actor: Actor, query: GetRoomStates) -> RoomStatesView:
         readable, refused = await self._readable(actor, set(query.room_ids))
         if ErrorCode.UNAVAILABLE in refused.values():
-            raise ChatError(
-                ErrorCode.UNAVAILABLE, "The rooms' members cannot be looked up; try again.", retry_after=1.0
-            )
+            raise _unavailable()
         heads = await self._heads.get(readable)  # before the marks, as these catch up first
         marks = await self._marks.get([(room_id, actor.id) for room_id in readable])
+        own = {
+            room_id: marks.get((room_id, actor.id), Marks()).reached(heads[room_id].own.get(actor.id, 0))
+            for room_id in readable
+        }
+        last = {room_id: heads[room_id].timeline.seq for room_id in readable}
+        spans = {room_id: (rules.seen(mark), last[room_id]) for room_id, mark in own.items()}
+        mentions = await self._repository.mentions(
+            actor.id, {room_id: (seen, end) for room_id, (seen, end) in spans.items() if seen < end}
+        )
         states = [
-            _state(room_id, actor.id, heads[room_id], marks.get((room_id, actor.id), Marks()))
-            for room_id in query.room_ids
-            if room_id in readable
+            _state(room_id, heads[room_id], own[room_id], mentions.get(room_id, 0))
+            for room_id in dict.fromkeys(query.room_ids)
+            if room_id in own
         ]
-        return RoomStatesView(states=states)
+        return RoomStatesView(
+            states=states,
+            unread=sum(state.unread for state in states),
+            mentions=sum(state.mentions for state in states),
+        )
 
     async def _sync(self, actor: Actor, query: Sync) -> SyncView:
         readable, refused = await self._readable(actor, set(query.cursors))
@@ -197,18 +228,22 @@ def _refused(actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | No
     return refused
 
 
-def _state(room_id: str, user_id: str, head: Head, mark: Marks) -> RoomStateView:
+def _state(room_id: str, head: Head, mark: Marks, mentions: int) -> RoomStateView:
     epoch, seq, rev = head.timeline
-    read = mark.reached(head.own.get(user_id, 0)).read
     return RoomStateView(
         room_id=room_id,
         epoch=epoch,
         seq=seq,
         rev=rev,
-        read_seq=read,
-        unread=max(0, seq - read),
+        read_seq=mark.read,
+        unread=max(0, seq - rules.seen(mark)),
+        mentions=mentions,
         last_message=None if head.last is None else head.last.view,
     )
+
+
+def _unavailable() -> ChatError:
+    return ChatError(ErrorCode.UNAVAILABLE, "The rooms' members cannot be looked up; try again.", retry_after=1.0)
 
 
 async def _nothing() -> list[MessageView]:

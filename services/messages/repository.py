@@ -190,28 +190,43 @@ class Repository:
         if not keys:
             return {}
         found = self._receipts.find({"_id": {"$in": [_receipt_id(*key) for key in keys]}})
-        return {(item["room_id"], item["user_id"]): Marks(item["read"], item["delivered"]) async for item in found}
+        return {(item["room_id"], item["user_id"]): _marks(item) async for item in found}
 
     async def room_marks(self, room_id: str) -> dict[str, Marks]:
         """All members' marks in a room."""
         found = self._receipts.find({"room_id": room_id}).sort("_id", ASCENDING)
-        return {item["user_id"]: Marks(item["read"], item["delivered"]) async for item in found}
+        return {item["user_id"]: _marks(item) async for item in found}
 
-    async def mark(self, marks: Mapping[tuple[str, str], Marks]) -> None:
-        """Move marks forward; they never go back."""
-        operations = [
-            UpdateOne(
-                {"_id": _receipt_id(room_id, user_id)},
-                {
-                    "$max": {"read": mark.read, "delivered": mark.delivered},
-                    "$setOnInsert": {"room_id": room_id, "user_id": user_id},
-                },
-                upsert=True,
-            )
-            for (room_id, user_id), mark in marks.items()
-        ]
+    async def mark(self, marks: Mapping[tuple[str, str], Marks], pointed: Some[tuple[str, str]] = ()) -> None:
+        """Move marks forward; they never go back. Of those `pointed` at, from where on they are unread is set, too."""
+        operations: list[UpdateOne] = []
+        for key, mark in marks.items():
+            change: Document = {
+                "$max": {"read": mark.read, "delivered": mark.delivered},
+                "$setOnInsert": {"room_id": key[0], "user_id": key[1]},
+            }
+            if key in pointed:
+                change["$unset" if mark.unread_from is None else "$set"] = {"unread_from": mark.unread_from}
+            operations.append(UpdateOne({"_id": _receipt_id(*key)}, change, upsert=True))
         if operations:
             await self._receipts.bulk_write(operations, ordered=False)
+
+    async def mentions(self, user_id: str, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """How many messages mention a user and are not deleted, by room; absent where none does.
+
+        Args:
+            spans: by room, the `seq` to begin after, and the last to look at.
+        """
+        if not spans:
+            return {}
+        unread = [
+            {"room_id": room_id, "mentions": user_id, "seq": {"$gt": after, "$lte": last}, "deleted_at": None}
+            for room_id, (after, last) in spans.items()
+        ]
+        found = self._messages.aggregate(
+            [{"$match": {"$or": unread}}, {"$group": {"_id": "$room_id", "count": {"$sum": 1}}}]
+        )
+        return {item["_id"]: item["count"] async for item in found}
 
     async def purge(self, room_id: str, until: datetime, epoch: str) -> int:
         """Remove what was written in a room up to `until` and begin a new `epoch`; how many messages that removed."""
@@ -227,6 +242,10 @@ async def together(*reads: Any) -> list[Any]:
 
 def _receipt_id(room_id: str, user_id: str) -> str:
     return f"{room_id}:{user_id}"
+
+
+def _marks(document: Document) -> Marks:
+    return Marks(document["read"], document["delivered"], document.get("unread_from"))
 
 
 _OPTIONAL = ("client_id", "metadata", "edited_at", "deleted_at")

@@ -34,10 +34,23 @@ class Marks(NamedTuple):
 
     read: int = 0
     delivered: int = 0
+    unread_from: int | None = None
+    """From where on the member wants to see it as unread, until the next time they read."""
 
     def reached(self, seq: int) -> "Marks":
         """These, or `seq` where that is further: who has written or read a message has got there."""
-        return Marks(max(self.read, seq), max(self.delivered, seq))
+        return self._replace(read=max(self.read, seq), delivered=max(self.delivered, seq))
+
+
+class Moved(NamedTuple):
+    """What has changed in a member's marks: what others may know of, or what only the member does."""
+
+    shared: bool = False
+    private: bool = False
+
+    def also(self, other: "Moved") -> "Moved":
+        """What either of two has changed."""
+        return Moved(self.shared or other.shared, self.private or other.private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +137,9 @@ class Plan:
     answers: dict[str, View | ChatError] = field(default_factory=dict)
     timelines: dict[str, Timeline] = field(default_factory=dict)
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
+    moved: dict[tuple[str, str], Moved] = field(default_factory=dict)
+    """What of each of the marks has changed."""
+    reported: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What gateways say has been delivered, which may be stored later."""
     refused_by_access: set[str] = field(default_factory=set)
     ends: list[int] = field(default_factory=list)

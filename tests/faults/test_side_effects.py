@@ -8,6 +8,7 @@ import pytest
 from services.messages.access import AccessCache
 from services.messages.handlers import CommandHandler
 from services.messages.intake import Batch, Origin
+from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.state import Plan, Request
 from services.messages.summaries import Summaries
@@ -44,9 +45,14 @@ class Writer:
         publisher = Publisher(link, tasks, 1.0)
         self.repository = Repository(mongo)
         self.summaries = Summaries(self.repository)
+        access = AccessCache(everybody)
+        receipts = Receipts(
+            repository=self.repository, access=access, summaries=self.summaries, publisher=publisher,
+            source="/writer", shards=4, max_members=100,
+        )  # fmt: skip
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),
-            repository=self.repository, access=AccessCache(everybody), summaries=self.summaries, source="/writer",
+            repository=self.repository, access=access, summaries=self.summaries, receipts=receipts, source="/writer",
             shards=4, max_length=MAX_LENGTH,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from services.messages.access import AccessCache
 from services.messages.handlers import CommandHandler
+from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.summaries import Summaries
 from shared.bus.codec import encode_actor, encode_request, split_batch
@@ -96,10 +97,14 @@ async def _begin(name: str, amqp_url: str, repository: Repository, members: Sequ
             for room_id in room_ids
         ]
 
+    access, summaries, source = AccessCache(everybody), Summaries(repository), f"/{name}"
+    receipts = Receipts(
+        repository=repository, access=access, summaries=summaries, publisher=publisher, source=source, shards=SHARDS,
+        max_members=100,
+    )  # fmt: skip
     handler = CommandHandler(
         consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,
-        access=AccessCache(everybody), summaries=Summaries(repository), source=f"/{name}", shards=SHARDS,
-        max_length=1000,
+        access=access, summaries=summaries, receipts=receipts, source=source, shards=SHARDS, max_length=1000,
     )  # fmt: skip
     await consumer.add(_queue(name))
     for loop in (link.run(), handler.run(), handler.settle()):

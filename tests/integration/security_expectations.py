@@ -31,12 +31,14 @@ message.delete one's own            +     +     +      f      f       .         
 message.react                       +     +     +      f      f       f         f        +      n
 message.unreact                     +     +     +      f      f       f         f        +      n
 message.get                         +     +     +      +      f       f         +        +      n
+message.status                      +     +     +      +      f       f         +        +      n
 history.get                         +     +     +      +      f       f         +        +      n
 sync                                +     +     +      +      f       f         +        +      n
 rooms.states                        +     +     +      +      -       -         +        +      -
 receipts.get                        +     +     +      +      f       f         +        +      n
 read.mark                           +     +     +      +      f       f         f        f      n
 delivered.mark                      +     +     +      +      f       f         f        f      n
+unread.mark                         +     +     +      +      f       f         f        f      n
 room.get                            +     +     +      +      f       f         +        +      n
 members.list                        +     +     +      +      f       f         +        +      n
 rooms.list                          +     +     +      +      -       -         -        -      -
@@ -129,7 +131,13 @@ ABOUT_ONESELF = {
 }  # fmt: skip
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 
-INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+", "presence.report": "f"}
+INTERNAL = {
+    "timeline.purge": "f",
+    "rooms.access": "f",
+    "user.record": "+",
+    "presence.report": "f",
+    "delivered.report": "f",
+}
 """What clients cannot name at all, and how its owner answers who has not the role `service`."""
 
 OUTCOMES = {"+": "ok", "f": "forbidden", "n": "not_found", "c": "conflict", "-": "unseen"}

@@ -151,6 +151,7 @@ async def test_what_is_internal_is_for_services_alone(ways: Ways, request_: str)
     room_id = where.room("owner")
     bodies: dict[str, JSON] = {
         "timeline.purge": {"room_id": room_id, "until": "2100-01-01T00:00:00Z"},
+        "delivered.report": {"room_id": room_id, "delivered": {"owner": 1}},
         "rooms.access": {"room_ids": [room_id]},
         "user.record": {},
         "presence.report": {"gateway": "nobody", "lease": 30},

@@ -79,8 +79,10 @@ SUCCEEDS: dict[str, Step] = {
     "message.react": as_bob(of_message(emoji="👍"), lambda it, _: (it["rev"], it["changed"]) == (2, True)),
     "message.unreact": as_bob(of_message(emoji="👍"), lambda it, _: (it["rev"], it["changed"]) == (1, False)),
     "message.get": as_bob(of_message(), lambda it, _: it["content"] == "first" and it["sender"]["name"] == "Alice"),
+    "message.status": as_bob(of_message(), lambda it, _: it["read_by"] == []),
     "read.mark": as_bob(in_room(seq=9), lambda it, _: (it["read_seq"], it["delivered_seq"]) == (1, 1)),
     "delivered.mark": as_bob(in_room(seq=1), lambda it, _: (it["read_seq"], it["delivered_seq"]) == (0, 1)),
+    "unread.mark": as_bob(in_room(seq=1), lambda it, _: (it["read_seq"], it["unread_from"]) == (0, 1)),
     "receipts.get": as_bob(in_room(), lambda it, _: it["receipts"][0]["user_id"] == "alice"),
     "history.get": as_bob(in_room(), lambda it, _: [m["content"] for m in it["messages"]] == ["first"]),
     "sync": as_bob(

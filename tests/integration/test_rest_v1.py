@@ -87,8 +87,10 @@ SUCCEEDS: dict[str, Step] = {
     "POST /v1/rooms/{room_id}/delivered": (
         "bob", {"seq": 1}, lambda it: (it["read_seq"], it["delivered_seq"]) == (0, 1)
     ),
+    "POST /v1/rooms/{room_id}/unread": ("bob", {"seq": 1}, lambda it: it["unread_from"] == 1),
     "GET /v1/rooms/{room_id}/receipts": ("bob", None, lambda it: it["receipts"][0]["read_seq"] == 1),
     "GET /v1/messages/{message_id}": ("bob", None, lambda it: it["content"] == "first"),
+    "GET /v1/messages/{message_id}/status": ("bob", None, lambda it: it["read_by"] == []),
     "PATCH /v1/messages/{message_id}": ("alice", {"content": "1st"}, lambda it: it["changed"] and it["rev"] == 2),
     "DELETE /v1/messages/{message_id}": ("alice", None, lambda it: it["changed"]),
     "PUT /v1/messages/{message_id}/reactions/{emoji}": ("bob", None, lambda it: it["changed"]),

@@ -9,6 +9,7 @@ import orjson
 from typing_extensions import override
 
 from services.gateway.connection import Connection
+from services.gateway.delivered import Delivered
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
@@ -62,7 +63,7 @@ async def gateway() -> tuple[Hub, Fanout]:
     publisher = Publisher(link, Tasks(), 1.0)
     requests = Requests(consumer, publisher, name="simulation", shards=1, timeout=1.0, max_pending=1)
     hub = Hub(per_user=1e9, in_total=1e9, heartbeat=25.0)
-    return hub, Fanout(hub, consumer, requests, Watching(hub, requests))
+    return hub, Fanout(hub, consumer, requests, Watching(hub, requests), Delivered(hub, requests, max_members=100))
 
 
 @dataclass(eq=False, repr=False)

@@ -19,6 +19,7 @@ V = TypeVar("V", bound=View)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROOM, DIRECT, FOREIGN = "room", "direct", "foreign"
 MAX_LENGTH = 100
+RECEIPTS_MAX_MEMBERS = 100
 
 
 def access(room_id: str, kind: RoomType = RoomType.GROUP, tenant: str = "default", **members: Role) -> RoomAccess:
@@ -55,7 +56,7 @@ class World:
         """Decide a batch on a snapshot of everything."""
         timelines = {room_id: self.timelines.get(room_id, Timeline()) for room_id in self.access}
         snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks))
-        return plan(requests, snapshot, now, MAX_LENGTH)
+        return plan(requests, snapshot, now, MAX_LENGTH, RECEIPTS_MAX_MEMBERS)
 
     def apply(self, decided: Plan) -> None:
         """Store what was decided; a replaced message must be in the state it was decided on."""

@@ -68,7 +68,7 @@ class TestTables:
     def test_what_services_ask_each_other_is_not_offered_to_clients(self) -> None:
         """A purge or a list of members' rights is nobody's business outside."""
         offered = {row.contract for row in native.ON.values()} | {route.contract for route in ROUTES}
-        assert not offered & {messages.PurgeRoom, rooms.GetAccess, people.RecordUser}
+        assert not offered & {messages.PurgeRoom, messages.ReportDelivered, rooms.GetAccess, people.RecordUser}
 
     def test_the_rest_of_it_is_offered_on_the_socket(self) -> None:
         """Everything REST can do, the socket can do too."""

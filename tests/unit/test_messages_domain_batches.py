@@ -16,8 +16,10 @@ from shared.contracts.messages import (
     EditMessage,
     MarkDelivered,
     MarkRead,
+    MarkUnread,
     MessageCommand,
     ReactToMessage,
+    ReportDelivered,
     SendMessage,
     TimelineEvent,
     UnreactToMessage,
@@ -55,6 +57,8 @@ commands: st.SearchStrategy[MessageCommand] = st.one_of(
     st.builds(UnreactToMessage, message_id=message_ids, emoji=emojis),
     st.builds(MarkRead, room_id=room_ids, seq=seqs),
     st.builds(MarkDelivered, room_id=room_ids, seq=seqs),
+    st.builds(MarkUnread, room_id=room_ids, seq=seqs),
+    st.builds(ReportDelivered, room_id=room_ids, delivered=st.dictionaries(st.sampled_from(USERS), seqs, min_size=1)),
 )
 actors = st.builds(Actor, id=st.sampled_from(USERS), roles=st.sampled_from(((), (), ("admin",), ("service",))))
 wishes = st.lists(st.tuples(actors, commands), max_size=25)

@@ -2,23 +2,20 @@
 
 import pytest
 
-from services.messages.state import MAX_APPLIED, Marks
+from services.messages.state import MAX_APPLIED
 from shared.contracts.errors import ErrorCode
 from shared.contracts.messages import (
     MAX_REACTION_KINDS,
     DeleteMessage,
     EditMessage,
-    MarkDelivered,
-    MarkRead,
     MessageDeleted,
     MessageReacted,
     MessageUpdated,
     ReactToMessage,
-    ReceiptsUpdated,
     SendMessage,
     UnreactToMessage,
 )
-from shared.contracts.timeline import ChangedView, ReceiptView
+from shared.contracts.timeline import ChangedView
 from tests.unit.messages_world import MAX_LENGTH, ROOM, World, only, refused
 
 
@@ -191,59 +188,3 @@ class TestCopies:
         for number in range(MAX_APPLIED + 5):
             world.change("mia", EditMessage(message_id=message, content=f"{number}"))
         assert len(world.messages[message].applied) == MAX_APPLIED
-
-
-class TestMarks:
-    @pytest.fixture(autouse=True)
-    def _messages(self, world: World) -> None:
-        for _ in range(5):
-            world.send("mia")
-
-    def receipt(self, world: World, command: MarkRead | MarkDelivered, who: str = "max") -> tuple[int, int]:
-        """Read and delivered after a command."""
-        view = only(world.do(who, command), ReceiptView)
-        assert view.user_id == who
-        return view.read_seq, view.delivered_seq
-
-    def test_what_is_read_was_delivered(self, world: World) -> None:
-        """Reading moves both marks, delivery one."""
-        assert self.receipt(world, MarkDelivered(room_id=ROOM, seq=2)) == (0, 2)
-        assert self.receipt(world, MarkRead(room_id=ROOM, seq=3)) == (3, 3)
-        assert self.receipt(world, MarkDelivered(room_id=ROOM, seq=5)) == (3, 5)
-
-    def test_marks_never_go_back(self, world: World) -> None:
-        """A late or repeated mark changes and announces nothing."""
-        self.receipt(world, MarkRead(room_id=ROOM, seq=4))
-        decided = world.do("max", MarkRead(room_id=ROOM, seq=2))
-        assert only(decided, ReceiptView).read_seq == 4
-        assert (decided.marks, decided.announcements) == ({}, [])
-
-    def test_marks_never_go_beyond_the_last_message(self, world: World) -> None:
-        """A mark ahead of the room would hide what is yet to come."""
-        assert self.receipt(world, MarkRead(room_id=ROOM, seq=2**53)) == (5, 5)
-
-    def test_a_message_of_the_same_batch_can_be_read(self, world: World) -> None:
-        """The last message is the last one so far, batch included."""
-        world.batch(
-            world.request("mia", SendMessage(room_id=ROOM, content="hi")),
-            world.request("max", MarkRead(room_id=ROOM, seq=6)),
-        )
-        assert world.marks[ROOM, "max"] == Marks(6, 6)
-
-    def test_marks_of_one_batch_build_on_each_other(self, world: World) -> None:
-        """Only the last state is stored, every step announced."""
-        decided = world.batch(*(world.request("max", MarkRead(room_id=ROOM, seq=seq)) for seq in (1, 3, 2)))
-        assert decided.marks == {(ROOM, "max"): Marks(3, 3)}
-        assert len(decided.announcements) == 2
-
-    def test_marks_are_announced_without_a_position(self, world: World) -> None:
-        """They are no change of the timeline: no rev is spent on them."""
-        before = world.timelines[ROOM]
-        decided = world.do("rita", MarkRead(room_id=ROOM, seq=1))
-        (item,) = decided.announcements
-        assert item.event == ReceiptsUpdated(room_id=ROOM, receipts=[only(decided, ReceiptView)])
-        assert (item.seq, item.rev, world.timelines[ROOM]) == (None, None, before)
-
-    def test_only_members_have_marks(self, world: World) -> None:
-        """Whoever reads along by a global role leaves no trace."""
-        refused(world.do("eve", MarkRead(room_id=ROOM, seq=1)), ErrorCode.FORBIDDEN)

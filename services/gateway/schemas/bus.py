@@ -10,9 +10,9 @@ from services.gateway.schemas.examples import example
 from shared.bus.topology import (
     COMMANDS,
     DEAD,
-    DELIVERED,
     EVENTS,
     EXCHANGES,
+    GATEWAY_KEYS,
     INTEGRATION,
     QUERIES,
     REPLIES,
@@ -61,7 +61,7 @@ def bus_channels(components: Components, shards: int) -> JSON:
     channels["replies"] = _route(REPLIES, PROCESS, "Results and errors, to who asked.", replies, components)
     channels["integration"] = _route(INTEGRATION, "{type}", "What other systems tell the chat.", [], components)
     channels["dead"] = _route(DEAD, "{key}", "What could not be handled, under its original key.", [], components)
-    queues = (*durable_queues(shards), events_queue(PROCESS, *DELIVERED), replies_queue(PROCESS))
+    queues = (*durable_queues(shards), events_queue(PROCESS, *GATEWAY_KEYS), replies_queue(PROCESS))
     return channels | {f"queue.{_name(queue)}": _queue(queue) for queue in queues}
 
 
