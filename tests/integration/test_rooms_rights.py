@@ -12,7 +12,8 @@ import pytest
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.membership import Action, Role, RoomType
-from shared.contracts.people import RecordUser
+from shared.contracts.people import GetUsers, ListFavorites, ListPeople, RecordUser, ToggleFavorite
+from shared.contracts.presence import GetOnline, GetPresence, ReportPresence, SetPresence
 from shared.contracts.rooms import (
     COMMANDS,
     QUERIES,
@@ -45,9 +46,12 @@ ABOUT_A_ROOM: dict[type[Command | Query], tuple[dict[str, Any], Action]] = {
     SetRole: ({"user_id": "zed", "role": Role.MEMBER}, Action.SET_ROLE),
     GetRoom: ({}, Action.READ),
     ListMembers: ({}, Action.READ),
+    GetOnline: ({}, Action.READ),
 }
-ABOUT_ONESELF = {CreateRoom, RecordUser, ListRooms}
-ABOUT_ALL = {GetAccess}
+ABOUT_ONESELF = {
+    CreateRoom, RecordUser, ListRooms, SetPresence, GetPresence, GetUsers, ListPeople, ToggleFavorite, ListFavorites,
+}  # fmt: skip
+ABOUT_ALL = {GetAccess, ReportPresence}
 
 MEMBERS = {Role.OWNER: "otto", Role.ADMIN: "ada", Role.MEMBER: "mia", Role.READ_ONLY: "rex", None: "eve"}
 GLOBAL_ROLES: tuple[tuple[str, ...], ...] = ((), ("admin",), ("service",), ("assistant",))
