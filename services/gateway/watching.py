@@ -13,8 +13,8 @@ from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.people import FavoritesUpdated
 from shared.contracts.presence import MAX_WATCHED, GetPresence, PresenceChanged
 
-MAX_REMEMBERED = 20_000
-"""Users whose latest change is remembered."""
+MAX_REMEMBERED = 5000
+"""Users whose latest change is remembered, of those whom somebody here is told of."""
 
 User = tuple[str, str]
 
@@ -79,19 +79,12 @@ class Watching:
         tenant, data = envelope["tenant"], dict(envelope["data"])
         rooms = data.pop("rooms", ())
         user = (tenant, data["user_id"])
-        known = self._latest.pop(user, None)
-        if known is not None and data["number"] <= known["number"]:
-            self._latest[user] = known
-            return
-        if len(self._latest) >= MAX_REMEMBERED:
-            del self._latest[next(iter(self._latest))]
-        self._latest[user] = data
         told = dict(self._watchers.get(user, ()))
         for room_id in rooms:
             feed = self._hub.feeds.get(room_id)
             if feed is not None and feed.tenant == tenant:
                 told |= dict.fromkeys(feed.members)
-        if told:
+        if told and self._is_news(user, data):
             self._hub.post_all(told, native.personal(PresenceChanged.TYPE, data))
 
     def personal(self, envelope: JSON) -> None:
@@ -107,6 +100,17 @@ class Watching:
         told = dict.fromkeys([*self._watched, *(one for one in self._hub.connections.values() if one.feeds)])
         self._hub.post_all(told, native.personal("presence.reset", {}))
         self._hub.flush_soon()
+
+    def _is_news(self, user: User, data: JSON) -> bool:
+        """Whether a change is newer than the last one told; then it is the last one."""
+        known = self._latest.get(user)
+        if known is not None and data["number"] <= known["number"]:
+            return False
+        self._latest.pop(user, None)
+        if len(self._latest) >= MAX_REMEMBERED:
+            del self._latest[next(iter(self._latest))]
+        self._latest[user] = data
+        return True
 
     def _newer(self, tenant: str, view: JSON) -> JSON:
         """What is known of a user by now: an event may have overtaken the answer."""

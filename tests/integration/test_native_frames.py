@@ -88,6 +88,17 @@ SUCCEEDS: dict[str, Step] = {
     "sync": as_bob(
         lambda scene: {"cursors": {scene.room.id: None}}, lambda it, scene: it["rooms"][scene.room.id]["reset"]
     ),
+    "presence.set": as_bob(lambda _: {"status": "away"}, lambda it, _: it["status"] == "away"),
+    "presence.get": as_bob(lambda _: {"user_ids": ["nobody"]}, lambda it, _: it["users"][0]["status"] == "offline"),
+    "presence.room": as_bob(in_room(), lambda it, _: it["users"] is not None),
+    "presence.watch": as_bob(lambda _: {"user_ids": ["nobody"]}, lambda it, _: it["users"][0]["user_id"] == "nobody"),
+    "presence.unwatch": as_bob(lambda _: {"user_ids": ["nobody"]}),
+    "users.get": as_bob(lambda _: {"user_ids": ["nobody"]}, lambda it, _: it["users"] == []),
+    "people.list": as_bob(lambda _: {}, lambda it, _: it["people"] == []),
+    "favorite.toggle": as_bob(
+        lambda scene: {"kind": "room", "id": scene.room.id}, lambda it, _: it["favorites"][0]["name"] == "scene"
+    ),
+    "favorites.list": as_bob(lambda _: {}, lambda it, _: it["favorites"] == []),
     "room.create": as_bob(
         lambda _: {"type": "direct", "members": ["alice"]},
         lambda it, _: it["created"] and it["room"]["type"] == "direct" and it["room"]["role"] == "member",
@@ -135,7 +146,9 @@ async def test_a_frame_is_answered_as_its_contract_says(scene: Scene, name: str)
 
 NEEDS_ROOM = [name for name in ROWS if "room_id" in wire_of(name).model_fields]
 NEEDS_MESSAGE = [name for name in ROWS if "message_id" in wire_of(name).model_fields]
-FILLING: JSON = {"content": "x", "emoji": "x", "seq": 1, "user_id": "bob", "role": "member", "name": "x"}
+FILLING: JSON = {
+    "content": "x", "emoji": "x", "seq": 1, "user_id": "bob", "role": "member", "name": "x", "user_ids": ["bob"],
+}  # fmt: skip
 ALWAYS_ALLOWED = {"room.unsubscribe"}
 ONLY_FOLLOWERS = {"typing.start", "typing.stop"}
 """Judged by what the connection follows, so that typing costs no look-up."""

@@ -150,6 +150,26 @@ async def test_a_killed_gateway_takes_its_users_along(stack: Stack, client: Clie
     await again.close()
 
 
+async def test_a_gateway_taken_for_dead_comes_back_with_all_its_users(
+    stack: Stack, client: ClientOf, socket: SocketOf
+) -> None:
+    """It stood still for longer than its lease; its clients never noticed."""
+    alice = await client("alice")
+    users = ["bob", "carol", "dave"]
+    await alice.call("presence.watch", {"user_ids": users})
+    sockets = [await socket(name, url=stack.gateway_urls[1]) for name in users]
+    for name in users:
+        await told(alice, name, "online")
+    await stack.kill("gateway-1", signal.SIGSTOP)
+    for name in users:
+        await told(alice, name, "offline")
+    await stack.kill("gateway-1", signal.SIGCONT)
+    for name in users:
+        await told(alice, name, "online")
+    for opened in sockets:
+        assert (await opened.ask("ping"))["type"] == "ack"
+
+
 async def test_a_gateway_that_stops_says_goodbye(stack: Stack, client: ClientOf, socket: SocketOf) -> None:
     """Nobody waits for its lease; who comes back elsewhere in time was never gone."""
     alice = await client("alice")

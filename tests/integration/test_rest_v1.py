@@ -95,6 +95,15 @@ SUCCEEDS: dict[str, Step] = {
     "DELETE /v1/messages/{message_id}": ("alice", None, lambda it: it["changed"]),
     "PUT /v1/messages/{message_id}/reactions/{emoji}": ("bob", None, lambda it: it["changed"]),
     "DELETE /v1/messages/{message_id}/reactions/{emoji}": ("bob", None, lambda it: not it["changed"]),
+    "GET /v1/rooms/{room_id}/online": ("bob", None, lambda it: it["users"] is not None),
+    "PUT /v1/presence": ("bob", {"status": "away"}, lambda it: it["status"] == "away"),
+    "POST /v1/presence/query": ("bob", {"user_ids": ["nobody"]}, lambda it: it["users"][0]["status"] == "offline"),
+    "POST /v1/users/query": ("bob", {"user_ids": ["nobody"]}, lambda it: it["users"] == []),
+    "GET /v1/people": ("bob", None, lambda it: it["people"] == []),
+    "GET /v1/favorites": ("bob", None, lambda it: it["favorites"] == []),
+    "POST /v1/favorites/toggle": (
+        "bob", {"kind": "room", "id": "nowhere", "favorite": False}, lambda it: it["favorites"] == []
+    ),
     "POST /v1/sync": ("bob", {"cursors": {"nowhere": None}}, lambda it: it["errors"] == {"nowhere": "not_found"}),
     "POST /v1/rooms/states": ("bob", {"room_ids": ["nowhere"]}, lambda it: it["states"] == []),
 }  # fmt: skip

@@ -124,7 +124,7 @@ async def test_the_directory_keeps_what_claims_say(caller: Caller) -> None:
     assert member["user"] == {"id": "sue", "first_name": "Sue", "last_name": "Smith", "roles": []}
     await caller.ask("tom", RecordUser())
     added = await caller.ask("sue", AddMember(room_id=room_id, user_id="tom"))
-    assert added["member"]["user"] == {"id": "tom"}
+    assert added["member"]["user"] == {"id": "tom", "roles": []}
 
 
 async def test_services_see_who_may_enter(caller: Caller) -> None:

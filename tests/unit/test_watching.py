@@ -131,8 +131,10 @@ async def test_a_failed_look_up_watches_nobody_new() -> None:
 async def test_the_memory_of_changes_is_bounded() -> None:
     """The one changed longest ago is forgotten."""
     world = World()
+    world.connect("alice", "home", "r1")
+    world.change("stranger", 1)
     for number in range(MAX_REMEMBERED + 5):
-        world.change(f"user-{number}", 1)
+        world.change(f"user-{number}", 1, "r1")
     assert len(world.watching._latest) == MAX_REMEMBERED
     assert ("home", "user-0") not in world.watching._latest
 
