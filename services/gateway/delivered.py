@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from services.gateway.connection import Connection
@@ -71,12 +72,15 @@ class Delivered:
             return
         tenant, user_id = user
         for room_id, seq in find(result):
-            seqs = self._brought.setdefault((tenant, room_id), {})
-            if user_id in seqs:
-                seqs[user_id] = max(seq, seqs[user_id])
-            elif self._count < MAX_BROUGHT:
-                seqs[user_id] = seq
-                self._count += 1
+            self._bring((tenant, room_id), user_id, seq)
+
+    def _bring(self, room: Room, user_id: str, seq: int) -> None:
+        known = self._brought.get(room, {}).get(user_id)
+        if known is None:
+            if self._count >= MAX_BROUGHT:
+                return
+            self._count += 1
+        self._brought.setdefault(room, {})[user_id] = max(seq, known or 0)
 
     async def run(self) -> None:
         """Report, round by round. Ends only by cancellation."""
@@ -106,19 +110,24 @@ class Delivered:
                 self._moved.pop(feed, None)
                 reached = reached_on(feed)
                 seqs = {user_id: max(seqs.get(user_id, 0), reached.get(user_id, 0)) for user_id in {**seqs, **reached}}
-            if 0 < len(seqs) <= min(self._max_members, MAX_REPORTED):
+            if len(seqs) <= self._max_members:
                 yield room, seqs
 
     def _send(self, room: Room, seqs: dict[str, int]) -> None:
         tenant, room_id = room
         actor = encode_actor(Actor(id="gateway", tenant=tenant, roles=("service",)))
-        report = ReportDelivered(room_id=room_id, delivered=seqs)
-        with suppress(ChatError):  # overloaded: a later report covers this one
-            self._requests.send(report, actor, tenant, partial(self._answered, room))
-            self._unanswered += 1
+        for start in range(0, len(seqs), MAX_REPORTED):
+            some = dict(islice(seqs.items(), start, start + MAX_REPORTED))
+            with suppress(ChatError):  # overloaded: a later report covers this one
+                report = ReportDelivered(room_id=room_id, delivered=some)
+                self._requests.send(report, actor, tenant, partial(self._answered, room, some))
+                self._unanswered += 1
 
-    def _answered(self, room: Room, result: JSON | None, _error: ChatError | None) -> None:
+    def _answered(self, room: Room, seqs: dict[str, int], result: JSON | None, error: ChatError | None) -> None:
         self._unanswered -= 1
+        if error is not None and error.row.retryable:  # again with the next round, as the room may be at rest
+            for user_id, seq in seqs.items():
+                self._bring(room, user_id, seq)
         if result is not None and not result.get("recorded"):
             self._paused[room] = self._hub.now() + PAUSE
 

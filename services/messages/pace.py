@@ -15,7 +15,9 @@ PACE = 1.0
 MAX_WAITING = 50_000
 """Members of whom something may wait to be told; what comes on top is not told, but can be asked for."""
 
-MAX_AT_ONCE = 5_000
+MAX_AT_ONCE = 1_000
+"""Members told of in one go: more of them in one write would be felt by the messages beside it."""
+
 MAX_IN_EVENT = 500
 
 Key = tuple[str, str]
