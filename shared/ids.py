@@ -48,9 +48,13 @@ def group_room_id(tenant: str, creator: str, client_id: str) -> str:
     return "g" + _digest(15, tenant, creator, client_id)
 
 
-def fingerprint(kind: str, content: str, metadata: object) -> str:
-    """A short hash of what was sent, to tell a retry from another body under the same client_id."""
-    return _digest(8, kind, "" if metadata is None else json.dumps(metadata, sort_keys=True), content)
+def fingerprint(kind: str, content: str, metadata: object, more: str = "") -> str:
+    """A short hash of what was sent, to tell a retry from another body under the same client_id.
+
+    Args:
+        more: the rest of it, as a JSON array; nothing where there is none.
+    """
+    return _digest(8, kind, ("" if metadata is None else json.dumps(metadata, sort_keys=True)) + more, content)
 
 
 def _digest(size: int, *parts: str) -> str:

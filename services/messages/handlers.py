@@ -6,16 +6,29 @@ dies in between, the commands come back, find their effect in place, and are ann
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
 from services.messages.domain import plan
 from services.messages.intake import Batch, Intake
 from services.messages.repository import Fenced, Repository, together
-from services.messages.state import Announcement, Marks, Plan, Request, Snapshot, Timeline
+from services.messages.state import (
+    Announcement,
+    Clearing,
+    Limits,
+    Marks,
+    Message,
+    Plan,
+    Request,
+    Revision,
+    Snapshot,
+    Timeline,
+)
 from services.messages.summaries import Summaries
 from shared import metrics
 from shared.bus.codec import encode_event, to_json, unique_id
@@ -24,7 +37,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import MarkDelivered, MarkRead, PurgeRoom, SendMessage
+from shared.contracts.messages import ClearTimeline, MarkDelivered, MarkRead, PurgeRoom, SendMessage
 from shared.contracts.timeline import PurgedView
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
@@ -61,18 +74,19 @@ class CommandHandler:
 
     def __init__(
         self, *, consumer: Consumer, publisher: Publisher, responder: Responder, repository: Repository,
-        access: AccessCache, summaries: Summaries, source: str, shards: int, max_length: float,
+        archive: Archive, access: AccessCache, summaries: Summaries, source: str, shards: int, limits: Limits,
     ) -> None:  # fmt: skip
         self._consumer = consumer
         self._intake = Intake(publisher, responder)
         self._publisher = publisher
         self._responder = responder
         self._repository = repository
+        self._archive = archive
         self._access = access
         self._summaries = summaries
         self._source = source
         self._shards = shards
-        self._max_length = max_length
+        self._limits = limits
         self._timelines: dict[str, Timeline] = {}
         self._generation = 0
         self._parsed: asyncio.Queue[Batch] = asyncio.Queue(MAX_DELIVERIES)
@@ -196,11 +210,13 @@ class CommandHandler:
                 snapshot, now, decided = await self._decide(requests, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
                 events = self._events(decided, now)
+                await self._archive.keep(_revisions(decided, snapshot, stored=True))
                 made = await self._write(decided, snapshot)
                 if made < len(requests):
-                    decided = plan(requests[:made], snapshot, now, self._max_length)
+                    decided = plan(requests[:made], snapshot, now, self._limits)
                     events = self._events(decided, now)
                 await self._repository.mark(decided.marks)
+                await self._leave_behind(decided, snapshot)
             except Exception as error:
                 again = True
                 if isinstance(error, Fenced) or is_duplicate(error):
@@ -237,27 +253,31 @@ class CommandHandler:
             raise
         return len(decided.ends)
 
+    async def _leave_behind(self, decided: Plan, snapshot: Snapshot) -> None:
+        """What follows from a plan that is stored."""
+        # Should this process die here, what is lost is what nobody was ever told of.
+        await self._archive.keep(_revisions(decided, snapshot, stored=False))
+        await self._archive.forget(decided.forgotten)
+        if any(isinstance(state, Clearing) for state, _ in decided.writes):
+            self._archive.sweep_soon()
+
     async def _decide(self, requests: list[Request], *, again: bool) -> tuple[Snapshot, datetime, Plan]:
         snapshot = await self._snapshot(requests, again=again)
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
         known = self._access.known(snapshot.access)
-        decided = plan(requests, snapshot, now, self._max_length)
+        decided = plan(requests, snapshot, now, self._limits)
         doubtful = decided.refused_by_access & known
         if doubtful:
             # Refused from memory: the caller may have been let in a moment ago.
             snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
-            decided = plan(requests, snapshot, now, self._max_length)
+            decided = plan(requests, snapshot, now, self._limits)
         return snapshot, now, decided
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        # What a send creates is not there the first time: looking would cost every message a round trip.
-        ids = {
-            request.target
-            for request in requests
-            if request.target is not None and (again or not isinstance(request.command, SendMessage))
-        }
+        ids = _ids_of(requests, again=again)
+        cleared = {request.command.room_id for request in requests if isinstance(request.command, ClearTimeline)}
         # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
         # writer later, when readers are past it.
         timelines = await self._timelines_of(rooms)
@@ -270,6 +290,7 @@ class CommandHandler:
         messages, access, known = await together(
             self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
         )
+        clearings = await self._repository.clearings(cleared)
         others = {message.view.room_id for message in messages.values()} - rooms
         if others:
             unknown = others - self._timelines.keys()
@@ -279,11 +300,15 @@ class CommandHandler:
                 messages = await self._repository.messages(ids)
         for message in messages.values():
             view = message.view
-            epoch, seq, rev = timelines[view.room_id]
-            timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
+            epoch, seq, rev, up_to = timelines[view.room_id]
+            timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev), up_to)
+        for clearing in clearings.values():
+            epoch, seq, rev, _ = timelines[clearing.room_id]
+            timelines[clearing.room_id] = Timeline(epoch, max(seq, clearing.seq), max(rev, clearing.rev), clearing.seq)
+        messages |= await self._repository.messages(_quoted_in(messages) - messages.keys())
         # Writing is reading.
         marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
-        return Snapshot(access, timelines, messages, marks)
+        return Snapshot(access, timelines, messages, marks, clearings)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
@@ -306,6 +331,7 @@ class CommandHandler:
             purge = partial(self._repository.purge, room_id, until, unique_id()[:8])
             try:
                 answer = PurgedView(removed=await until_done(purge, is_transient, "purging a room"))
+                await until_done(partial(self._archive.purge, room_id, until), is_transient, "purging revisions")
             except Exception as error:  # noqa: BLE001 - one command must not stop all others
                 await self._intake.bury(batch, request, error)
                 return
@@ -336,3 +362,33 @@ class CommandHandler:
                 cause=announcement.cause,
             ),
         )
+
+
+def _ids_of(requests: list[Request], *, again: bool) -> set[str]:
+    """The messages that requests are about, and those that new ones quote."""
+    ids: set[str] = set()
+    for request in requests:
+        command = request.command
+        if not isinstance(command, SendMessage):
+            ids.add(request.target or "")
+            continue
+        # What a send creates is not there the first time: looking would cost every message a round trip.
+        if again:
+            ids.add(request.target or "")
+        if command.reply_to is not None:
+            ids.add(command.reply_to)
+    return ids - {""}
+
+
+def _quoted_in(messages: Mapping[str, Message]) -> set[str]:
+    """The messages that replies among these quote."""
+    return {message.view.reply_to for message in messages.values() if message.view.reply_to is not None}
+
+
+def _revisions(decided: Plan, snapshot: Snapshot, *, stored: bool) -> list[Revision]:
+    """What edits of a plan replace, of what was stored before it or of what it stores itself.
+
+    The former are written first. They hold what was written at a `rev`, which nobody can change any more: so it does no
+    harm where the plan itself is refused, or where another writer has them as well.
+    """
+    return [it for it in decided.revisions if (it.rev <= snapshot.timelines[it.room_id].rev) is stored]

@@ -6,10 +6,11 @@ from uuid import uuid4
 import pytest
 
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
 from services.messages.handlers import CommandHandler
 from services.messages.intake import Batch, Origin
 from services.messages.repository import Repository
-from services.messages.state import Plan, Request
+from services.messages.state import Limits, Plan, Request
 from services.messages.summaries import Summaries
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -46,8 +47,8 @@ class Writer:
         self.summaries = Summaries(self.repository)
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),
-            repository=self.repository, access=AccessCache(everybody), summaries=self.summaries, source="/writer",
-            shards=4, max_length=MAX_LENGTH,
+            repository=self.repository, archive=Archive(mongo), access=AccessCache(everybody),
+            summaries=self.summaries, source="/writer", shards=4, limits=Limits(MAX_LENGTH, 1000),
         )  # fmt: skip
 
     async def store(self, *requests: Request) -> Plan:

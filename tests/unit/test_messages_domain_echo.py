@@ -10,7 +10,7 @@ from shared.contracts.answers import ANSWERS
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.messages import EditMessage, MarkRead, MessageCommand, ReactToMessage, SendMessage
+from shared.contracts.messages import ClearTimeline, EditMessage, MessageCommand, ReactToMessage, SendMessage
 from shared.contracts.timeline import ChangedView
 from tests.unit.messages_world import ROOM, START, World
 from tests.unit.test_messages_domain_batches import requests_of, wishes
@@ -41,18 +41,19 @@ def test_an_echo_says_what_the_answer_would(wanted: list[tuple[Actor, MessageCom
 
 
 def test_what_has_changed_something_is_told() -> None:
-    """A new message, an edit, a reaction and a mark: nobody is answered beside."""
+    """A new message, an edit, a reaction: nobody is answered beside."""
     world = World()
     sent = world.send("mia", "hi")
     for command in (
         SendMessage(room_id=ROOM, content="there"),
         EditMessage(message_id=sent.message_id, content="hello"),
         ReactToMessage(message_id=sent.message_id, emoji="+"),
-        MarkRead(room_id=ROOM, seq=1),
     ):
         decided = world.batch(replace(world.request("mia", command), echo=True))
         assert decided.answers == {}
         assert [item.cause for item in decided.announcements] == [f"r{world.requests}"]
+    decided = world.batch(replace(world.request("olga", ClearTimeline(room_id=ROOM)), echo=True))
+    assert (decided.answers, [item.cause for item in decided.announcements]) == ({}, [f"r{world.requests}"])
 
 
 def test_a_repetition_is_answered() -> None:
