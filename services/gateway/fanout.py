@@ -67,7 +67,11 @@ class Fanout:
                 continue
             try:
                 self._show(feed, envelope)
-            except (TypeError, KeyError) as error:  # nested deeper than can be written, or without what it is about
+            except (
+                TypeError,
+                KeyError,
+                ValueError,
+            ) as error:  # nested deeper than can be written, or without what it is about
                 log.error("malformed event dropped", type=envelope["type"][:100], error=repr(error)[:200])
 
     def _answer(self, cause: str, envelope: JSON) -> None:

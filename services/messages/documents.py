@@ -1,4 +1,4 @@
-"""What the service keeps as documents: how messages, clearings and revisions are written down and read back. Pure."""
+"""What the service keeps as documents: how messages, clearings and revisions are written down and read back."""
 
 from services.messages.state import Clearing, Message, Revision
 from shared.contracts.content import Author, MessageView, QuoteView, RevisionView
