@@ -30,6 +30,7 @@ message.delete one's own            +     +     +      f      f       .         
 message.react                       +     +     +      f      f       f         f        +      n
 message.unreact                     +     +     +      f      f       f         f        +      n
 message.get                         +     +     +      +      f       f         +        +      n
+revisions.get one's own             +     +     +      +      f       .         .        +      n
 history.get                         +     +     +      +      f       f         +        +      n
 sync                                +     +     +      +      f       f         +        +      n
 rooms.states                        +     +     +      +      -       -         +        +      -
@@ -47,6 +48,7 @@ typing.stop                         +     +     +      f      f       f         
 GROUP = """
                                   owner admin member reader former stranger moderator service abroad
 message.delete another's            +     +     f      f      f       f         +        +      n
+revisions.get another's             +     +     f      f      f       f         +        +      n
 room.update                         +     +     f      f      f       f         +        +      n
 member.add                          +     +     f      f      f       f         +        +      n
 member.add as an admin              +     f     f      f      f       f         +        +      n
@@ -55,11 +57,13 @@ member.remove an admin              +     f     f      f      f       f         
 member.set_role                     +     f     f      f      f       f         +        +      n
 room.leave                          +     +     +      +      f       f         f        f      n
 room.delete                         +     f     f      f      f       f         +        +      n
+timeline.clear                      +     f     f      f      f       f         +        +      n
 """
 
 DIRECT = """
                                   owner admin member reader former stranger moderator service abroad
 message.delete another's            f     f     f      f      .       f         +        +      n
+revisions.get another's             f     f     f      f      .       f         +        +      n
 room.update                         f     f     f      f      .       f         +        +      n
 member.add                          f     f     f      f      .       f         c        c      n
 member.add as an admin              f     f     f      f      .       f         c        c      n
@@ -67,6 +71,7 @@ member.remove                       f     f     f      f      .       f         
 member.set_role                     f     f     f      f      .       f         +        +      n
 room.leave                          f     f     f      f      .       f         f        f      n
 room.delete                         f     f     f      f      .       f         +        +      n
+timeline.clear                      f     f     f      f      .       f         +        +      n
 """
 
 ABOUT_ONESELF = {"room.create", "room.unsubscribe", "auth.refresh", "ping"}

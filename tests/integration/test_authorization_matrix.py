@@ -44,7 +44,7 @@ from tests.integration.security_scene import ROLES, Scene, actor, room_for, scen
 JSON = dict[str, Any]
 
 WAYS = ("socket", "rest", "bus")
-ENDS_THE_SCENE = {"room.leave", "room.delete"}
+ENDS_THE_SCENE = {"room.leave", "room.delete", "timeline.clear"}
 
 
 @pytest.fixture(scope="module")
