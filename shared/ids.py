@@ -58,9 +58,13 @@ def external_room_id(tenant: str, kind: str, external_id: str) -> str:
     return "x" + _digest(15, tenant, kind, external_id)
 
 
-def fingerprint(kind: str, content: str, metadata: object) -> str:
-    """A short hash of what was sent, to tell a retry from another body under the same client_id."""
-    return _digest(8, kind, "" if metadata is None else json.dumps(metadata, sort_keys=True), content)
+def fingerprint(kind: str, content: str, metadata: object, more: str = "") -> str:
+    """A short hash of what was sent, to tell a retry from another body under the same client_id.
+
+    Args:
+        more: the rest of it, as a JSON array; nothing where there is none.
+    """
+    return _digest(8, kind, ("" if metadata is None else json.dumps(metadata, sort_keys=True)) + more, content)
 
 
 def _digest(size: int, *parts: str) -> str:

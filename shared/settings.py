@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     connections_per_minute_per_ip: int = Field(600, ge=0, description="New connections per address and minute.")
     max_connections: int = Field(20000, ge=0, description="Open connections per gateway.")
     max_message_length: int = Field(10000, ge=0, le=100_000, description="Characters in a message.")
+    max_messages_per_session: int = Field(
+        1000, ge=0, description="Messages in a `session` room; to go on, the conversation has to be cleared."
+    )
     max_frame_bytes: int = Field(65536, ge=1024, le=1048576, description="Bytes in a client's frame or body.")
     max_in_flight: int = Field(64, ge=1, description="Unanswered commands per connection.")
     max_pending: int = Field(50000, ge=1, description="Unanswered commands per gateway.")

@@ -21,13 +21,24 @@ from shared.bus.requests import Requests
 from shared.contracts.answers import ANSWERS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
-from shared.contracts.messages import MAX_PAGE, MessageCreated, ReceiptsUpdated, Sync, TimelineEvent
+from shared.contracts.messages import (
+    MAX_PAGE,
+    MessageCreated,
+    ReceiptsUpdated,
+    Sync,
+    TimelineCleared,
+    TimelineEvent,
+)
 from shared.contracts.timeline import RoomSyncView
 from shared.logging import get_logger
 
 log = get_logger(__name__)
 
-_HAPPENINGS = {name for name, row in native.EMIT.items() if row.in_room and not issubclass(row.event, TimelineEvent)}
+_HAPPENINGS = {
+    name
+    for name, row in native.EMIT.items()
+    if row.in_room and not issubclass(row.event, TimelineEvent | TimelineCleared)
+}
 """What is shown without a position in the timeline."""
 
 MAX_HEALED_AT_ONCE = 100
@@ -95,8 +106,14 @@ class Fanout:
                 self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
             return
         # Before the feed moves on: what cannot be shown must not count as delivered.
-        data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, envelope["data"]["message"])
+        shown, cleared = envelope["data"], 0
+        if kind == TimelineCleared.TYPE:
+            cleared = int(shown["seq"])
+        else:
+            shown = shown["message"]
+        data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, shown)
         if feed.accept(envelope["roomseq"], rev):
+            feed.cleared = max(feed.cleared, cleared)
             self._hub.post_all(feed.members, data)
             if kind == MessageCreated.TYPE:
                 self._delivered.moved(feed)
@@ -191,32 +208,43 @@ class Fanout:
         _healed.inc()
         last = pages[-1]
         if last.reset or last.has_more:
-            feed.reset(last.epoch, last.seq, last.rev)
+            feed.reset(last.epoch, last.seq, last.rev, last.cleared_seq)
             data = {"epoch": last.epoch, "seq": last.seq, "rev": last.rev}
             self._hub.post_all(feed.connections, native.happening("room.reset", feed.room_id, data))
             return
         reached = int(last.cursor.split(":")[1])
-        # What changed while the pages were read is in several of them, and in the last as it is now.
-        latest = {message.id: message for page in pages for message in page.messages}
-        # New messages first and by seq, for all clients see one order; then what happened to older ones. Until the
-        # last of these frames a client resumes from the rev before them, for they are not in the order of rev.
-        messages = sorted(
-            latest.values(),
-            key=lambda message: (0, message.seq) if message.seq > feed.seq else (1, message.rev),
-        )
-        for number, message in enumerate(messages, start=1):
-            kind = _kind_of(new=message.seq > feed.seq, deleted=message.deleted_at is not None)
-            rev = reached if number == len(messages) else feed.rev
-            data_ = native.timeline(
-                kind, feed.room_id, message.seq, rev, message.model_dump(mode="json", exclude_none=True)
-            )
-            self._hub.post_all(feed.members, data_)
-            self._offer(feed, message.rev, data_)
+        changes = _changes(feed, pages, reached)
+        # Until the last of these frames a client resumes from the rev before them, for they are not in its order.
+        for number, (kind, seq, rev, data) in enumerate(changes, start=1):
+            after = reached if number == len(changes) else feed.rev
+            frame = native.timeline(kind, feed.room_id, seq, after, data)
+            self._hub.post_all(feed.members, frame)
+            self._offer(feed, rev, frame)
         self._delivered.moved(feed)
-        feed.seq = max([feed.seq, *(message.seq for message in messages)])
+        feed.seq = max(feed.seq, last.seq, *(seq for _, seq, _, _ in changes))
         feed.rev = max(feed.rev, reached)
         feed.ahead = max(feed.ahead, feed.rev)
+        feed.cleared = max(feed.cleared, last.cleared_seq)
         feed.promote()
+
+
+def _changes(feed: Feed, pages: list[RoomSyncView], reached: int) -> list[tuple[str, int, int, JSON]]:
+    """What a healing brings, to be shown in this order: (type, seq, rev, data) each."""
+    cleared = pages[-1].cleared_seq
+    # What changed while the pages were read is in several of them, and in the last as it is now.
+    latest = {message.id: message for page in pages for message in page.messages if message.seq > cleared}
+    # New messages first and by seq, for all clients see one order; then what happened to older ones.
+    messages = sorted(
+        latest.values(), key=lambda message: (0, message.seq) if message.seq > feed.seq else (1, message.rev)
+    )
+    changes: list[tuple[str, int, int, JSON]] = []
+    if cleared > feed.cleared:
+        data = {"room_id": feed.room_id, "seq": cleared, "rev": reached}
+        changes.append((TimelineCleared.TYPE, cleared, reached, data))
+    for message in messages:
+        kind = _kind_of(new=message.seq > feed.seq, deleted=message.deleted_at is not None)
+        changes.append((kind, message.seq, message.rev, message.model_dump(mode="json", exclude_none=True)))
+    return changes
 
 
 def _kind_of(*, new: bool, deleted: bool) -> str:

@@ -37,6 +37,8 @@ class Feed:
     rev: int = -1
     ahead: int = -1
     """The highest `rev` heard of; more than `rev` while the feed is behind."""
+    cleared: int = 0
+    """Up to here everybody subscribed knows that the conversation was cleared."""
     healing: bool = False
     suspect: bool = False
     """Whether events may have passed unheard, for instance while its state was still being asked for."""
@@ -74,15 +76,15 @@ class Feed:
         if connection not in self.members:
             self.joining[connection] = _Join(base=self.rev)
 
-    def start(self, connection: Connection, epoch: str, seq: int, rev: int) -> list[bytes] | None:
-        """The client is to be told that the room stands at `rev`.
+    def start(self, connection: Connection, epoch: str, seq: int, rev: int, cleared: int = 0) -> list[bytes] | None:
+        """The client is to be told that the room stands at `rev`, cleared up to `cleared`.
 
         Returns:
             What it is not told of by that, of all that was held back; None where that is not enough, because the
             feed has begun at a later `rev` meanwhile, or one of the two is of another epoch: ask for the state again.
         """
         if self.rev < 0:
-            self.epoch, self.seq, self.rev = epoch, seq, rev
+            self.epoch, self.seq, self.rev, self.cleared = epoch, seq, rev, cleared
             self.ahead = max(self.ahead, rev)
             for other in self.joining.values():
                 other.base = rev  # until now nothing was held back
@@ -102,9 +104,9 @@ class Feed:
             join.start = rev  # the feed itself has yet to arrive there
         return [frame for at, frame in held if at > rev]
 
-    def reset(self, epoch: str, seq: int, rev: int) -> None:
+    def reset(self, epoch: str, seq: int, rev: int, cleared: int = 0) -> None:
         """Go on from a state, without what was missed before: everybody subscribed is to read the room afresh."""
-        self.epoch, self.seq, self.rev, self.ahead = epoch, seq, rev, rev
+        self.epoch, self.seq, self.rev, self.ahead, self.cleared = epoch, seq, rev, rev, cleared
         self.suspect = True  # what was heard meanwhile may have counted by either epoch
         self.members = dict.fromkeys(self.members, seq)
         for connection, join in list(self.joining.items()):

@@ -88,6 +88,7 @@ class ReadyRoom(membership.RoomView):
     epoch: str
     seq: int
     rev: int
+    cleared_seq: int = 0
     read_seq: int
     unread: int
     mentions: int
@@ -134,6 +135,8 @@ ON: dict[str, On] = {
         On("message.unreact", messages.UnreactToMessage),
         On("message.get", messages.GetMessage),
         On("message.status", messages.GetStatus),
+        On("revisions.get", messages.GetRevisions),
+        On("timeline.clear", messages.ClearTimeline),
         On("read.mark", messages.MarkRead),
         On("delivered.mark", messages.MarkDelivered),
         On("unread.mark", messages.MarkUnread),
@@ -274,9 +277,9 @@ def refusal(number: str | int | None, error: ChatError) -> bytes:
     return frame(orjson.dumps({"type": "error", "id": number, "error": error.view().model_dump(mode="json")}))
 
 
-def timeline(kind: str, room_id: str, seq: int, rev: int, message: JSON) -> bytes:
+def timeline(kind: str, room_id: str, seq: int, rev: int, data: JSON) -> bytes:
     """A change of a room's timeline. `rev` is the cursor after it: what a client resumes from."""
-    return frame(orjson.dumps({"type": kind, "room_id": room_id, "seq": seq, "rev": rev, "data": message}))
+    return frame(orjson.dumps({"type": kind, "room_id": room_id, "seq": seq, "rev": rev, "data": data}))
 
 
 def happening(kind: str, room_id: str, data: JSON) -> bytes:

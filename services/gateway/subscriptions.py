@@ -128,7 +128,7 @@ class Subscriptions:
             self._hub.unsubscribe(connection, room_id)
             states.pop(room_id, None)
             return True
-        frames = feed.start(connection, state.epoch, state.seq, state.rev)
+        frames = feed.start(connection, state.epoch, state.seq, state.rev, state.cleared_seq)
         if feed.behind:
             self._fanout.heal(feed)
         if frames is None:

@@ -36,8 +36,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms/{room_id}/delivered", messages.MarkDelivered, "Mark messages as delivered."),
     Route("POST", "/v1/rooms/{room_id}/unread", messages.MarkUnread, "Show the room as unread, to oneself."),
     Route("GET", "/v1/rooms/{room_id}/receipts", messages.GetReceipts, "See who has read how far."),
+    Route("POST", "/v1/rooms/{room_id}/clear", messages.ClearTimeline, "Clear the conversation."),
     Route("GET", "/v1/messages/{message_id}", messages.GetMessage, "Get a message."),
     Route("GET", "/v1/messages/{message_id}/status", messages.GetStatus, "See whom a message has reached."),
+    Route("GET", "/v1/messages/{message_id}/revisions", messages.GetRevisions, "See what it said before its edits."),
     Route("PATCH", "/v1/messages/{message_id}", messages.EditMessage, "Edit a message.", counted=True),
     Route("DELETE", "/v1/messages/{message_id}", messages.DeleteMessage, "Delete a message."),
     Route(

@@ -3,12 +3,14 @@
 from functools import partial
 
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
 from services.messages.events import Purges, RoomEvents, ask_access, beat
 from services.messages.handlers import CommandHandler
 from services.messages.queries import QueryHandler
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.shards import Shards
+from services.messages.state import Limits
 from services.messages.summaries import Summaries
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -35,7 +37,7 @@ async def main(service: Service) -> None:
     settings, name = service.settings, service.settings.name
     queues = {queue.name: queue for queue in durable_queues(settings.shards)}
     mongo = Mongo(settings.mongo_url, name)
-    repository = Repository(mongo)
+    repository, archive = Repository(mongo), Archive(mongo)
     link = Link(settings.amqp_url, name, list(queues.values()))
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
@@ -61,12 +63,17 @@ async def main(service: Service) -> None:
         publisher=publisher,
         responder=responder,
         repository=repository,
+        archive=archive,
         access=access,
         summaries=summaries,
         receipts=receipts,
         source=f"/{name}",
         shards=settings.shards,
-        max_length=unlimited(settings.max_message_length),
+        limits=Limits(
+            length=unlimited(settings.max_message_length),
+            session=unlimited(settings.max_messages_per_session),
+            receipts=settings.receipts_max_members,
+        ),
     )
 
     async def acquire(shard: int) -> None:
@@ -92,11 +99,12 @@ async def main(service: Service) -> None:
     await service.serve_ops()
 
     await until_done(repository.prepare, is_transient, "creating indexes")
+    await until_done(archive.prepare, is_transient, "creating indexes")
     await requests.start()
     await room_events.add(events_queue(name, "room.#", "worker.messages"))
     await durable.add(queues["events.messages"])
     await queries.add(queues["queries.messages"])
-    answers = QueryHandler(repository, access).handle
+    answers = QueryHandler(repository, archive, access).handle
     work = {
         "link": link.run(),
         "replies": requests.run(lambda: None),
@@ -109,6 +117,7 @@ async def main(service: Service) -> None:
         "settle": handler.settle(),
         "summaries": summaries.run(),
         "receipts": receipts.run(),
+        "sweeps": archive.run(),
         "shards": shards.run(),
     }
     for name_of_work, loop in work.items():

@@ -6,27 +6,40 @@ dies in between, the commands come back, find their effect in place, and are ann
 
 import asyncio
 from bisect import bisect_right
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
 from services.messages.access import AccessCache
+from services.messages.announcing import Keyed, encoded
+from services.messages.archive import Archive
 from services.messages.domain import plan
 from services.messages.intake import Batch, Intake
 from services.messages.marks import NEEDS_MARKS
 from services.messages.receipts import Receipts
 from services.messages.repository import Fenced, Repository, together
-from services.messages.state import Announcement, Marks, Plan, Request, Snapshot, Timeline
+from services.messages.state import (
+    Clearing,
+    Limits,
+    Marks,
+    Message,
+    Plan,
+    Request,
+    Revision,
+    Snapshot,
+    Timeline,
+)
 from services.messages.summaries import Summaries
 from shared import metrics
-from shared.bus.codec import encode_event, to_json, unique_id
+from shared.bus.codec import unique_id
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
-from shared.bus.topology import EVENTS, event_key
+from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import PurgeRoom, SendMessage
+from shared.contracts.messages import ClearTimeline, PurgeRoom, SendMessage
 from shared.contracts.timeline import PurgedView
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
@@ -47,9 +60,6 @@ MAX_UNSETTLED = 8
 ACK_PAUSE = 0.2
 """Seconds within which acks are gathered."""
 
-_Keyed = tuple[str, bytes]
-"""An encoded event and its routing key."""
-
 MAX_TIMELINES = 100_000
 MAX_REDO = 20
 
@@ -63,19 +73,21 @@ class CommandHandler:
 
     def __init__(
         self, *, consumer: Consumer, publisher: Publisher, responder: Responder, repository: Repository,
-        access: AccessCache, summaries: Summaries, receipts: Receipts, source: str, shards: int, max_length: float,
+        archive: Archive, access: AccessCache, summaries: Summaries, receipts: Receipts, source: str, shards: int,
+        limits: Limits,
     ) -> None:  # fmt: skip
         self._consumer = consumer
         self._intake = Intake(publisher, responder)
         self._publisher = publisher
         self._responder = responder
         self._repository = repository
+        self._archive = archive
         self._access = access
         self._summaries = summaries
         self._receipts = receipts
         self._source = source
         self._shards = shards
-        self._max_length = max_length
+        self._limits = limits
         self._timelines: dict[str, Timeline] = {}
         self._generation = 0
         self._parsed: asyncio.Queue[Batch] = asyncio.Queue(MAX_DELIVERIES)
@@ -145,11 +157,11 @@ class CommandHandler:
 
     # ── one batch ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _handle(self, batch: Batch) -> list[_Keyed]:
+    async def _handle(self, batch: Batch) -> list[Keyed]:
         """Handle a batch; what to announce of it."""
         _batch_size.observe(len(batch.requests))
         _commands.inc(len(batch.requests))
-        events: list[_Keyed] = []
+        events: list[Keyed] = []
         for purging, some in groupby(batch.requests, lambda request: isinstance(request.command, PurgeRoom)):
             if purging:
                 for request in some:
@@ -158,7 +170,7 @@ class CommandHandler:
                 events += await self._store(batch, list(some), again=batch.redelivered)
         return events
 
-    async def _store(self, batch: Batch, requests: list[Request], *, again: bool) -> list[_Keyed]:
+    async def _store(self, batch: Batch, requests: list[Request], *, again: bool) -> list[Keyed]:
         """Decide, store and answer; where that fails beyond repair, halve until the request that fails stands alone.
 
         Args:
@@ -167,7 +179,7 @@ class CommandHandler:
         Returns:
             What to announce.
         """
-        events: list[_Keyed] = []
+        events: list[Keyed] = []
         while requests:
             try:
                 decided, announced = await self._until_stored(requests, again=again)
@@ -185,7 +197,7 @@ class CommandHandler:
             requests, again = requests[len(decided.ends) :], True
         return events
 
-    async def _until_stored(self, requests: list[Request], *, again: bool) -> tuple[Plan, list[_Keyed]]:
+    async def _until_stored(self, requests: list[Request], *, again: bool) -> tuple[Plan, list[Keyed]]:
         """Decide and store, again after every conflict and every absence of the database.
 
         Returns:
@@ -199,13 +211,15 @@ class CommandHandler:
                 snapshot, now, decided = await self._decide(requests, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
                 events = self._events(decided, now)
+                await self._archive.keep(_revisions(decided, snapshot, stored=True))
                 made = await self._write(decided, snapshot)
                 if made < len(requests):
-                    decided = self._plan(requests[:made], snapshot, now)
+                    decided = plan(requests[:made], snapshot, now, self._limits)
                     events = self._events(decided, now)
                 await self._repository.mark(
                     decided.marks, {key for key, moved in decided.moved.items() if moved.private}
                 )
+                await self._leave_behind(decided, snapshot)
             except Exception as error:
                 again = True
                 if isinstance(error, Fenced) or is_duplicate(error):
@@ -243,30 +257,31 @@ class CommandHandler:
             raise
         return len(decided.ends)
 
+    async def _leave_behind(self, decided: Plan, snapshot: Snapshot) -> None:
+        """What follows from a plan that is stored."""
+        # Should this process die here, what is lost is what nobody was ever told of.
+        await self._archive.keep(_revisions(decided, snapshot, stored=False))
+        await self._archive.forget(decided.forgotten)
+        if any(isinstance(state, Clearing) for state, _ in decided.writes):
+            self._archive.sweep_soon()
+
     async def _decide(self, requests: list[Request], *, again: bool) -> tuple[Snapshot, datetime, Plan]:
         snapshot = await self._snapshot(requests, again=again)
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what the database keeps of it
         known = self._access.known(snapshot.access)
-        decided = self._plan(requests, snapshot, now)
+        decided = plan(requests, snapshot, now, self._limits)
         doubtful = decided.refused_by_access & known
         if doubtful:
             # Refused from memory: the caller may have been let in a moment ago.
             snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
-            decided = self._plan(requests, snapshot, now)
+            decided = plan(requests, snapshot, now, self._limits)
         return snapshot, now, decided
-
-    def _plan(self, requests: list[Request], snapshot: Snapshot, now: datetime) -> Plan:
-        return plan(requests, snapshot, now, self._max_length, self._receipts.max_members)
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        # What a send creates is not there the first time: looking would cost every message a round trip.
-        ids = {
-            request.target
-            for request in requests
-            if request.target is not None and (again or not isinstance(request.command, SendMessage))
-        }
+        ids = _ids_of(requests, again=again)
+        cleared = {request.command.room_id for request in requests if isinstance(request.command, ClearTimeline)}
         # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
         # writer later, when readers are past it.
         timelines = await self._timelines_of(rooms)
@@ -279,6 +294,7 @@ class CommandHandler:
         messages, access, known = await together(
             self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
         )
+        clearings = await self._repository.clearings(cleared)
         others = {message.view.room_id for message in messages.values()} - rooms
         if others:
             unknown = others - self._timelines.keys()
@@ -288,11 +304,15 @@ class CommandHandler:
                 messages = await self._repository.messages(ids)
         for message in messages.values():
             view = message.view
-            epoch, seq, rev = timelines[view.room_id]
-            timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev))
+            epoch, seq, rev, up_to = timelines[view.room_id]
+            timelines[view.room_id] = Timeline(epoch, max(seq, view.seq), max(rev, view.rev), up_to)
+        for clearing in clearings.values():
+            epoch, seq, rev, _ = timelines[clearing.room_id]
+            timelines[clearing.room_id] = Timeline(epoch, max(seq, clearing.seq), max(rev, clearing.rev), clearing.seq)
+        messages |= await self._repository.messages(_quoted_in(messages) - messages.keys())
         # Writing is reading.
         marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
-        return Snapshot(access, timelines, messages, marks)
+        return Snapshot(access, timelines, messages, marks, clearings)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
@@ -316,6 +336,7 @@ class CommandHandler:
             purge = partial(self._repository.purge, room_id, until, unique_id()[:8])
             try:
                 answer = PurgedView(removed=await until_done(purge, is_transient, "purging a room"))
+                await until_done(partial(self._archive.purge, room_id, until), is_transient, "purging revisions")
             except Exception as error:  # noqa: BLE001 - one command must not stop all others
                 await self._intake.bury(batch, request, error)
                 return
@@ -325,24 +346,35 @@ class CommandHandler:
             answer = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
         self._responder.answer(batch.origins[request.id].replyto, request.id, answer)
 
-    def _events(self, decided: Plan, now: datetime) -> list[_Keyed]:
-        return [self._event(announcement, now) for announcement in decided.announcements]
+    def _events(self, decided: Plan, now: datetime) -> list[Keyed]:
+        return [encoded(item, now, source=self._source, shards=self._shards) for item in decided.announcements]
 
-    def _event(self, announcement: Announcement, now: datetime) -> _Keyed:
-        event = announcement.event
-        return (
-            event_key(event.TOPIC, announcement.room_id, self._shards),
-            encode_event(
-                id=announcement.id,
-                source=self._source,
-                type=event.TYPE,
-                subject=announcement.room_id,
-                tenant=announcement.tenant,
-                time=now,
-                data=to_json(event),
-                traceparent=announcement.traceparent,
-                seq=announcement.seq,
-                rev=announcement.rev,
-                cause=announcement.cause,
-            ),
-        )
+
+def _ids_of(requests: list[Request], *, again: bool) -> set[str]:
+    """The messages that requests are about, and those that new ones quote."""
+    ids: set[str] = set()
+    for request in requests:
+        command = request.command
+        if not isinstance(command, SendMessage):
+            ids.add(request.target or "")
+            continue
+        # What a send creates is not there the first time: looking would cost every message a round trip.
+        if again:
+            ids.add(request.target or "")
+        if command.reply_to is not None:
+            ids.add(command.reply_to)
+    return ids - {""}
+
+
+def _quoted_in(messages: Mapping[str, Message]) -> set[str]:
+    """The messages that replies among these quote."""
+    return {message.view.reply_to for message in messages.values() if message.view.reply_to is not None}
+
+
+def _revisions(decided: Plan, snapshot: Snapshot, *, stored: bool) -> list[Revision]:
+    """What edits of a plan replace, of what was stored before it or of what it stores itself.
+
+    The former are written first. They hold what was written at a `rev`, which nobody can change any more: so it does no
+    harm where the plan itself is refused, or where another writer has them as well.
+    """
+    return [it for it in decided.revisions if (it.rev <= snapshot.timelines[it.room_id].rev) is stored]

@@ -5,33 +5,16 @@ unread. The first two never move back and never lie beyond the last message; the
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from services.messages.state import Marks, Moved, Plan, Request, Timeline
+from services.messages.batch import Batch
+from services.messages.state import Marks, Moved, Request
 from shared.contracts.base import View
-from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.membership import Action, RoomAccess
+from shared.contracts.membership import Action
 from shared.contracts.messages import MarkDelivered, MarkRead, MarkUnread, MessageCommand, ReportDelivered
 from shared.contracts.timeline import DeliveredView, ReceiptView, Status, StatusView
 from shared.permissions import GlobalRole
-
-
-class Batch(Protocol):
-    """What these rules see of a batch (services.messages.domain)."""
-
-    plan: Plan
-    receipts_max_members: int
-
-    def access(self, room_id: str, actor: Actor, action: Action) -> RoomAccess:
-        """The room, if the actor may do `action` there; raises ChatError."""
-
-    def timeline(self, room_id: str) -> Timeline:
-        """Where the room stands."""
-
-    def marks(self, room_id: str, user_id: str) -> Marks:
-        """A member's marks."""
-
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,7 +60,7 @@ def _report(batch: Batch, request: Request, command: ReportDelivered) -> Deliver
         raise ChatError(ErrorCode.FORBIDDEN, f"{ReportDelivered.TYPE} is for services only.")
     room_id = command.room_id
     members = batch.access(room_id, request.actor, Action.READ).members
-    recorded = len(members) <= batch.receipts_max_members
+    recorded = len(members) <= batch.limits.receipts
     if recorded:
         last = batch.timeline(room_id).seq
         for user_id in command.delivered.keys() & members.keys():

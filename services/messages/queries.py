@@ -1,23 +1,35 @@
-"""The read side: history, sync, states and receipts. Any worker answers; nothing here changes anything."""
+"""The read side: history, sync, revisions, states and receipts. Any worker answers; nothing here changes anything."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from services.messages import marks as rules
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
+from services.messages.batch import no_message
 from services.messages.repository import Head, Repository, together
+from services.messages.rights import may
 from services.messages.state import Marks, Message
 from shared.contracts.base import Query, View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Action, RoomAccess
-from shared.contracts.messages import GetHistory, GetMessage, GetReceipts, GetRoomStates, GetStatus, Sync
+from shared.contracts.messages import (
+    GetHistory,
+    GetMessage,
+    GetReceipts,
+    GetRevisions,
+    GetRoomStates,
+    GetStatus,
+    Sync,
+)
 from shared.contracts.timeline import (
     HistoryView,
     ReceiptsView,
+    RevisionsView,
     RoomStatesView,
     RoomStateView,
     RoomSyncView,
@@ -26,7 +38,6 @@ from shared.contracts.timeline import (
 )
 from shared.gathering import Gathered
 from shared.logging import get_logger
-from shared.permissions import allowed
 
 log = get_logger(__name__)
 
@@ -34,14 +45,16 @@ log = get_logger(__name__)
 class QueryHandler:
     """Answers message queries."""
 
-    def __init__(self, repository: Repository, access: AccessCache) -> None:
+    def __init__(self, repository: Repository, archive: Archive, access: AccessCache) -> None:
         self._repository = repository
+        self._archive = archive
         self._access = access
         self._heads = Gathered(repository.heads)
         self._marks = Gathered(repository.marks)
         self._table: dict[type[Query], Callable[[Actor, Any], Awaitable[View]]] = {
             GetHistory: self._history,
             GetMessage: self._message,
+            GetRevisions: self._revisions,
             Sync: self._sync,
             GetRoomStates: self._states,
             GetReceipts: self._receipts,
@@ -56,49 +69,79 @@ class QueryHandler:
         if sum(bound is not None for bound in (query.before, query.after, query.around)) > 1:
             raise ChatError(ErrorCode.INVALID, "history.get takes one of 'before', 'after' and 'around'.")
         await self._require(actor, query.room_id)
-        last = (await self._heads.get([query.room_id]))[query.room_id].timeline.seq
-        messages = await self._page(query)
+        timeline = (await self._heads.get([query.room_id]))[query.room_id].timeline
+        last, cleared = timeline.seq, timeline.cleared
+        messages = await self._page(query, cleared)
         end = last + 1 if query.before is None else min(query.before, last + 1)
-        first_seq = messages[0].seq if messages else end
+        first_seq = messages[0].seq if messages else max(end, cleared + 1)
         last_seq = messages[-1].seq if messages else max(query.after or 0, first_seq - 1)
-        return HistoryView(messages=messages, has_before=first_seq > 1, has_after=last_seq < last)
+        return HistoryView(
+            messages=await self._with_quotes(messages, {query.room_id: cleared}),
+            has_before=first_seq > cleared + 1,
+            has_after=last_seq < last,
+        )
 
-    async def _page(self, query: GetHistory) -> list[MessageView]:
-        page, room_id = self._repository.page, query.room_id
+    async def _page(self, query: GetHistory, cleared: int) -> list[MessageView]:
+        room_id = query.room_id
+
+        async def page(bounds: Mapping[str, int], *, newest: bool, limit: int) -> list[MessageView]:
+            return await self._repository.page(room_id, bounds, cleared=cleared, newest=newest, limit=limit)
+
         if query.after is not None:
-            return await page(room_id, {"$gt": query.after}, newest=False, limit=query.limit)
+            return await page({"$gt": query.after}, newest=False, limit=query.limit)
         if query.around is not None:
             half = query.limit // 2
             older, newer = await together(
-                page(room_id, {"$lte": query.around}, newest=True, limit=query.limit - half),
-                page(room_id, {"$gt": query.around}, newest=False, limit=half) if half else _nothing(),
+                page({"$lte": query.around}, newest=True, limit=query.limit - half),
+                page({"$gt": query.around}, newest=False, limit=half) if half else _nothing(),
             )
             return [*older, *newer]
         bounds = {} if query.before is None else {"$lt": query.before}
-        return await page(room_id, bounds, newest=True, limit=query.limit)
+        return await page(bounds, newest=True, limit=query.limit)
 
     async def _message(self, actor: Actor, query: GetMessage) -> MessageView:
-        return (await self._found(actor, query)).view
+        message, cleared = await self._one(actor, query.message_id, Action.READ, Action.READ)
+        [view] = await self._with_quotes([message.view], {message.view.room_id: cleared})
+        return view
 
-    async def _found(self, actor: Actor, query: GetMessage | GetStatus) -> Message:
-        """A message the actor may read. Raises ChatError."""
-        found = (await self._repository.messages([query.message_id])).get(query.message_id)
-        missing = ChatError(ErrorCode.NOT_FOUND, f"There is no message '{query.message_id}'.")
-        if found is None or found.tenant != actor.tenant:
-            raise missing
-        try:
-            await self._require(actor, found.view.room_id)
-        except ChatError as error:
-            if error.code is ErrorCode.NOT_FOUND:
-                raise missing from error
-            raise
-        return found
+    async def _revisions(self, actor: Actor, query: GetRevisions) -> RevisionsView:
+        message, _ = await self._one(actor, query.message_id, Action.READ_REVISIONS_OWN, Action.READ_REVISIONS_ANY)
+        return RevisionsView(revisions=await self._archive.revisions(message))
 
     async def _status(self, actor: Actor, query: GetStatus) -> StatusView:
-        view = (await self._found(actor, query)).view
+        message, _ = await self._one(actor, query.message_id, Action.READ, Action.READ)
+        view = message.view
         marks = await self._members_marks(view.room_id)
         marks.pop(view.sender.id, None)
         return rules.status(view.id, view.seq, marks)
+
+    async def _one(self, actor: Actor, message_id: str, own: Action, any_: Action) -> tuple[Message, int]:
+        """A message that the actor may do `own` with where it is theirs, else `any_`; how far its room was cleared."""
+        found = (await self._repository.messages([message_id])).get(message_id)
+        if found is None or found.tenant != actor.tenant:
+            raise no_message(message_id)
+        room_id = found.view.room_id
+        try:
+            await self._require(actor, room_id, own if found.view.sender.id == actor.id else any_)
+        except ChatError as error:
+            if error.code is ErrorCode.NOT_FOUND:
+                raise no_message(message_id) from error
+            raise
+        cleared = (await self._heads.get([room_id]))[room_id].timeline.cleared
+        if found.view.seq <= cleared:
+            raise no_message(message_id)
+        return found, cleared
+
+    async def _with_quotes(self, views: list[MessageView], cleared: Mapping[str, int]) -> list[MessageView]:
+        """The messages, replies with what they answer as it is now: one look-up for all of them, none without any."""
+        ids = {view.reply_to for view in views if view.reply_to is not None}
+        if not ids:
+            return views
+        quotes = await self._repository.quotes(ids, cleared)
+        return [
+            view if view.reply_to is None else view.model_copy(update={"quote": quotes.get(view.reply_to)})
+            for view in views
+        ]
 
     async def _receipts(self, actor: Actor, query: GetReceipts) -> ReceiptsView:
         await self._require(actor, query.room_id)
@@ -131,13 +174,18 @@ class QueryHandler:
             room_id: marks.get((room_id, actor.id), Marks()).reached(heads[room_id].own.get(actor.id, 0))
             for room_id in readable
         }
-        last = {room_id: heads[room_id].timeline.seq for room_id in readable}
-        spans = {room_id: (rules.seen(mark), last[room_id]) for room_id, mark in own.items()}
-        mentions = await self._repository.mentions(
-            actor.id, {room_id: (seen, end) for room_id, (seen, end) in spans.items() if seen < end}
+        spans = {
+            room_id: (rules.seen(mark, heads[room_id].timeline.cleared), heads[room_id].timeline.seq)
+            for room_id, mark in own.items()
+        }
+        mentions, lasts = await together(
+            self._repository.mentions(
+                actor.id, {room_id: span for room_id, span in spans.items() if span[0] < span[1]}
+            ),
+            self._last_messages(heads),
         )
         states = [
-            _state(room_id, heads[room_id], own[room_id], mentions.get(room_id, 0))
+            _state(room_id, heads[room_id], own[room_id], mentions.get(room_id, 0), lasts.get(room_id))
             for room_id in dict.fromkeys(query.room_ids)
             if room_id in own
         ]
@@ -147,6 +195,10 @@ class QueryHandler:
             mentions=sum(state.mentions for state in states),
         )
 
+    async def _last_messages(self, heads: Mapping[str, Head]) -> dict[str, MessageView]:
+        views = [head.last.view for head in heads.values() if head.last is not None]
+        return {view.room_id: view for view in await self._with_quotes(views, _cleared(heads))}
+
     async def _sync(self, actor: Actor, query: Sync) -> SyncView:
         readable, refused = await self._readable(actor, set(query.cursors))
         heads = await self._heads.get(readable)
@@ -154,8 +206,22 @@ class QueryHandler:
             *(self._sync_alone(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
         )
         rooms = {room_id: answer for room_id, answer in zip(readable, answers, strict=True) if answer is not None}
+        rooms = await self._sync_with_quotes(rooms, _cleared(heads))
         broken = dict.fromkeys(set(readable) - rooms.keys(), ErrorCode.INTERNAL.value)
         return SyncView(rooms=rooms, errors=refused | broken)
+
+    async def _sync_with_quotes(
+        self, rooms: dict[str, RoomSyncView], cleared: Mapping[str, int]
+    ) -> dict[str, RoomSyncView]:
+        views = [view for room in rooms.values() for view in room.messages]
+        whole = await self._with_quotes(views, cleared)
+        if whole is views:
+            return rooms
+        rest = iter(whole)
+        return {
+            room_id: room.model_copy(update={"messages": [next(rest) for _ in room.messages]})
+            for room_id, room in rooms.items()
+        }
 
     async def _sync_alone(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView | None:
         try:
@@ -165,57 +231,67 @@ class QueryHandler:
             return None
 
     async def _sync_room(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView:
-        epoch, seq, rev = head.timeline
+        epoch, seq, rev, cleared = head.timeline
         known_epoch, known_rev = (cursor or "0:0").split(":")
         reset = cursor is None or known_epoch != epoch or int(known_rev) > rev
         if reset:
             # The head was read before the page: what happens in between lies after the cursor.
-            messages = await self._repository.page(room_id, {}, newest=True, limit=limit)
+            messages = await self._repository.page(room_id, {}, cleared=cleared, newest=True, limit=limit)
             return RoomSyncView(
-                epoch=epoch, seq=seq, rev=rev, cursor=f"{epoch}:{rev}", reset=True, has_more=False, messages=messages
-            )
+                epoch=epoch, seq=seq, rev=rev, cleared_seq=cleared, cursor=f"{epoch}:{rev}", reset=True,
+                has_more=False, messages=messages,
+            )  # fmt: skip
         seen = int(known_rev)
-        messages = await self._repository.changed(room_id, seen, limit) if seen < rev else []
+        messages = await self._repository.changed(room_id, seen, cleared=cleared, limit=limit) if seen < rev else []
         reached = messages[-1].rev if messages else seen
+        # A full page may end before a message that changed since the head was read: never silently partial.
+        full = len(messages) == limit
+        if not full:
+            reached = max(reached, rev)  # the last changes may have been a clearing, or of messages that it took
         return RoomSyncView(
             epoch=epoch,
             seq=max([seq, *(message.seq for message in messages)]),
             rev=max(rev, reached),
+            cleared_seq=cleared,
             cursor=f"{epoch}:{reached}",
             reset=False,
-            # A full page may end before a message that changed since the head was read: never silently partial.
-            has_more=reached < rev or len(messages) == limit,
+            has_more=full,
             messages=messages,
         )
 
     # ── rights ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _require(self, actor: Actor, room_id: str) -> None:
-        _, refused = await self._readable(actor, {room_id})
+    async def _require(self, actor: Actor, room_id: str, action: Action = Action.READ) -> None:
+        _, refused = await self._readable(actor, {room_id}, action)
         if room_id in refused:
             code = ErrorCode(refused[room_id])
-            raise ChatError(code, _REFUSALS[code].format(room_id=room_id), retry_after=_RETRY.get(code))
+            message = _REFUSALS[code].format(action=action.value.replace("_", " "), room_id=room_id)
+            raise ChatError(code, message, retry_after=_RETRY.get(code))
 
-    async def _readable(self, actor: Actor, room_ids: set[str]) -> tuple[list[str], dict[str, str]]:
-        """The rooms the actor may read, and the error code for each of the others."""
+    async def _readable(
+        self, actor: Actor, room_ids: set[str], action: Action = Action.READ
+    ) -> tuple[list[str], dict[str, str]]:
+        """The rooms the actor may read, or do `action` in, and the error code for each of the others."""
         known = self._access.known(room_ids)
         access = await self._access.get(room_ids)
-        refused = _refused(actor, room_ids, access)
+        refused = _refused(actor, room_ids, access, action)
         if doubtful := refused.keys() & known:
             access |= await self._access.get(set(doubtful), fresh=True)
-            refused = _refused(actor, room_ids, access)
+            refused = _refused(actor, room_ids, access, action)
         return sorted(room_ids - refused.keys()), {room_id: str(code) for room_id, code in refused.items()}
 
 
 _REFUSALS = {
     ErrorCode.NOT_FOUND: "There is no room '{room_id}'.",
-    ErrorCode.FORBIDDEN: "You may not read room '{room_id}'.",
+    ErrorCode.FORBIDDEN: "You may not {action} in room '{room_id}'.",
     ErrorCode.UNAVAILABLE: "The members of room '{room_id}' cannot be looked up; try again.",
 }
 _RETRY = {ErrorCode.UNAVAILABLE: 1.0}
 
 
-def _refused(actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | None]) -> dict[str, ErrorCode]:
+def _refused(
+    actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | None], action: Action
+) -> dict[str, ErrorCode]:
     refused = {}
     for room_id in room_ids:
         room = access.get(room_id)
@@ -223,22 +299,27 @@ def _refused(actor: Actor, room_ids: set[str], access: dict[str, RoomAccess | No
             refused[room_id] = ErrorCode.UNAVAILABLE
         elif room is None or room.tenant != actor.tenant:
             refused[room_id] = ErrorCode.NOT_FOUND
-        elif not allowed(Action.READ, room.type, room.members.get(actor.id), actor.roles):
+        elif not may(action, room, actor):
             refused[room_id] = ErrorCode.FORBIDDEN
     return refused
 
 
-def _state(room_id: str, head: Head, mark: Marks, mentions: int) -> RoomStateView:
-    epoch, seq, rev = head.timeline
+def _cleared(heads: Mapping[str, Head]) -> dict[str, int]:
+    return {room_id: head.timeline.cleared for room_id, head in heads.items()}
+
+
+def _state(room_id: str, head: Head, mark: Marks, mentions: int, last: MessageView | None) -> RoomStateView:
+    epoch, seq, rev, cleared = head.timeline
     return RoomStateView(
         room_id=room_id,
         epoch=epoch,
         seq=seq,
         rev=rev,
+        cleared_seq=cleared,
         read_seq=mark.read,
-        unread=max(0, seq - rules.seen(mark)),
+        unread=max(0, seq - rules.seen(mark, cleared)),
         mentions=mentions,
-        last_message=None if head.last is None else head.last.view,
+        last_message=last,
     )
 
 

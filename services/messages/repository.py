@@ -1,7 +1,8 @@
-"""The messages service's collections: `messages`, `room_state` and `receipts`. Stores and finds; decides nothing.
+"""The messages service's collections but for `revisions`: `messages`, `room_state`, `receipts`. Decides nothing.
 
 `messages` is the truth. `room_state` and the senders' own read marks follow behind and can always be rebuilt from the
-messages whose `rev` is greater than what `room_state` has seen.
+messages whose `rev` is greater than what `room_state` has seen. How far a room was cleared is one more document in
+`messages`, without a `seq`: so its `rev` is fenced as theirs are. Whoever looks for messages asks for a `seq`.
 """
 
 import asyncio
@@ -11,8 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.messages.state import Marks, Message, Timeline, Write
-from shared.contracts.content import MessageView
+from services.messages.documents import (
+    clearing_document,
+    clearing_id,
+    clearing_of,
+    message_document,
+    message_of,
+    quote_of,
+    view_of,
+)
+from services.messages.state import Clearing, Marks, Message, Timeline, Write
+from shared.contracts.content import QUOTE_LENGTH, MessageView, QuoteView
 from shared.mongo import (
     ASCENDING,
     DESCENDING,
@@ -71,6 +81,10 @@ class Repository:
                 IndexModel([("room_id", ASCENDING), ("seq", ASCENDING)], unique=True),
                 IndexModel([("room_id", ASCENDING), ("revs", ASCENDING)], unique=True),
                 IndexModel([("room_id", ASCENDING), ("rev", ASCENDING)]),
+                IndexModel(
+                    [("room_id", ASCENDING), ("mentions", ASCENDING), ("seq", ASCENDING)],
+                    partialFilterExpression={"mentions": {"$exists": True}},
+                ),
             ],
         )
         await self._mongo.ensure_indexes("receipts", [IndexModel([("room_id", ASCENDING)])])
@@ -82,7 +96,7 @@ class Repository:
         if not ids:
             return {}
         found = await self._messages.find({"_id": {"$in": list(ids)}}).to_list(None)
-        return {document["_id"]: _message(document) for document in found}
+        return {document["_id"]: message_of(document) for document in found}
 
     async def write(self, writes: Iterable[Write]) -> None:
         """Store new states in order, so that a reader who sees a `rev` can see all before it.
@@ -92,8 +106,8 @@ class Repository:
                 meanwhile, which end the whole there; or where a message to be changed has been purged.
         """
         operations: list[InsertOne[Document] | ReplaceOne[Document]] = []
-        for message, previous in writes:
-            document = _document(message)
+        for state, previous in writes:
+            document = message_document(state) if isinstance(state, Message) else clearing_document(state)
             if previous is None:
                 operations.append(InsertOne(document))
             else:
@@ -113,21 +127,52 @@ class Repository:
             await self._messages.delete_many({"_id": {"$in": risen}})
             raise Fenced("a message was purged while it was changed")
 
-    async def page(self, room_id: str, bounds: Mapping[str, int], *, newest: bool, limit: int) -> list[MessageView]:
-        """Messages by `seq` within `bounds` ({"$lt": 5}, …), the newest or oldest `limit`, ascending."""
-        query: Document = {"room_id": room_id}
-        if bounds:
-            query["seq"] = dict(bounds)
+    async def page(
+        self, room_id: str, bounds: Mapping[str, int], *, cleared: int, newest: bool, limit: int
+    ) -> list[MessageView]:
+        """Messages by `seq` within `bounds` ({"$lt": 5}, …), the newest or oldest `limit`, ascending.
+
+        Args:
+            cleared: up to here there are none.
+        """
+        query: Document = {
+            "room_id": room_id,
+            "seq": {**bounds, "$gt": max(cleared, bounds.get("$gt", 0))},
+        }
         order = DESCENDING if newest else ASCENDING
         found = await self._messages.find(query).sort("seq", order).limit(limit).to_list(None)
-        views = [_view(document) for document in found]
+        views = [view_of(document) for document in found]
         return views[::-1] if newest else views
 
-    async def changed(self, room_id: str, rev: int, limit: int) -> list[MessageView]:
+    async def changed(self, room_id: str, rev: int, *, cleared: int, limit: int) -> list[MessageView]:
         """The first `limit` messages whose latest change is after `rev`, ascending by `rev`."""
-        query = {"room_id": room_id, "rev": {"$gt": rev}}
+        query = {"room_id": room_id, "rev": {"$gt": rev}, "seq": {"$gt": cleared}}
         found = await self._messages.find(query).sort("rev", ASCENDING).limit(limit).to_list(None)
-        return [_view(document) for document in found]
+        return [view_of(document) for document in found]
+
+    async def quotes(self, ids: Some[str], cleared: Mapping[str, int]) -> dict[str, QuoteView]:
+        """What replies to the given messages repeat of them, by id.
+
+        Args:
+            cleared: up to which `seq` each of their rooms was cleared.
+        """
+        if not ids:
+            return {}
+        fields = {
+            **dict.fromkeys(("room_id", "seq", "type", "sender", "deleted_at"), True),
+            "content": {"$substrCP": ["$content", 0, QUOTE_LENGTH]},
+        }
+        found = await self._messages.find({"_id": {"$in": list(ids)}}, fields).to_list(None)
+        quoted = readable(found, lambda item: quote_of(item, cleared=item["seq"] <= cleared.get(item["room_id"], 0)))
+        return {quote.message_id: quote for quote in quoted}
+
+    async def clearings(self, room_ids: Some[str]) -> dict[str, Clearing]:
+        """How far each of the rooms was cleared that ever was, by room."""
+        if not room_ids:
+            return {}
+        ids = [clearing_id(room_id) for room_id in room_ids]
+        found = await self._messages.find({"_id": {"$in": ids}}).to_list(None)
+        return {document["room_id"]: clearing_of(document) for document in found}
 
     # ── where rooms stand ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -139,19 +184,25 @@ class Repository:
         async for state in self._room_state.find({"_id": {"$in": list(heads)}}):
             last = state.get("last")
             heads[state["_id"]] = Head(
-                Timeline(state["epoch"], state["seq"], state["rev"]),
-                None if last is None else next(readable([last], _message), None),
+                Timeline(state["epoch"], state["seq"], state["rev"], state.get("cleared", 0)),
+                None if last is None else next(readable([last], message_of), None),
             )
         newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
         async for document in self._messages.find({"$or": newer}):
-            head, seq, rev = heads[document["room_id"]], document["seq"], document["rev"]
-            timeline = head.timeline
-            head.timeline = timeline._replace(seq=max(timeline.seq, seq), rev=max(timeline.rev, rev))
-            for message in readable([document], _message):
+            head, seq, rev = heads[document["room_id"]], document.get("seq", 0), document["rev"]
+            epoch, last_seq, last_rev, cleared = head.timeline
+            cleared = max(cleared, document.get("cleared", 0))
+            head.timeline = Timeline(epoch, max(last_seq, seq, cleared), max(last_rev, rev), cleared)
+            if not seq:  # the clearing itself
+                continue
+            for message in readable([document], message_of):
                 sender = message.view.sender.id
                 head.own[sender] = max(seq, head.own.get(sender, 0))
                 if head.last is None or seq >= head.last.view.seq:
                     head.last = message
+        for head in heads.values():
+            if head.last is not None and head.last.view.seq <= head.timeline.cleared:
+                head.last = None
         return heads
 
     async def summarise(self, heads: Mapping[str, Head]) -> None:
@@ -166,8 +217,12 @@ class Repository:
         for room_id, head in heads.items():
             timeline = head.timeline
             change: Document = {"epoch": timeline.epoch, "seq": timeline.seq, "rev": timeline.rev}
+            if timeline.cleared:
+                change |= {"cleared": timeline.cleared, "last": None}
             if head.last is not None:
-                change["last"] = _document(head.last)
+                change["last"] = message_document(head.last)
+            elif timeline.cleared < timeline.seq:
+                change.pop("last", None)
             older = {"_id": room_id, "epoch": timeline.epoch, "rev": {"$lt": timeline.rev}}
             states.append(UpdateOne(older, {"$set": change}, upsert=True))
         # What is not older is newer, or of another epoch: a summary that comes late (from a writer that was replaced)
@@ -246,52 +301,3 @@ def _receipt_id(room_id: str, user_id: str) -> str:
 
 def _marks(document: Document) -> Marks:
     return Marks(document["read"], document["delivered"], document.get("unread_from"))
-
-
-_OPTIONAL = ("client_id", "metadata", "edited_at", "deleted_at")
-_INNER = ("tenant", "fingerprint", "born", "revs", "applied")
-
-
-def _document(message: Message) -> Document:
-    view = message.view
-    sender = view.sender
-    document: Document = {
-        "_id": view.id,
-        "room_id": view.room_id,
-        "seq": view.seq,
-        "rev": view.rev,
-        "type": view.type.value,
-        "content": view.content,
-        "sender": {key: value for key, value in sender.__dict__.items() if value is not None},
-        "created_at": view.created_at,
-        "tenant": message.tenant,
-        "fingerprint": message.fingerprint,
-        "born": message.born,
-        "revs": message.revs,
-    }
-    for name in _OPTIONAL:
-        value = getattr(view, name)
-        if value is not None:
-            document[name] = value
-    if view.reactions:
-        document["reactions"] = [reaction.model_dump() for reaction in view.reactions]
-    if message.applied:
-        document["applied"] = message.applied
-    return document
-
-
-def _view(document: Document) -> MessageView:
-    fields = {key: value for key, value in document.items() if key not in _INNER}
-    fields["id"] = fields.pop("_id")
-    return MessageView.model_validate(fields)
-
-
-def _message(document: Document) -> Message:
-    return Message(
-        view=_view(document),
-        tenant=document["tenant"],
-        fingerprint=document["fingerprint"],
-        born=document["born"],
-        revs=tuple(document["revs"]),
-        applied=tuple(document.get("applied", ())),
-    )

@@ -5,7 +5,8 @@ Holds no rule: those are in domain.py.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from shared.contracts.base import Event, View
 from shared.contracts.content import MessageView
@@ -21,12 +22,25 @@ MAX_REVS = 500
 MAX_APPLIED = 64
 
 
+class Limits(NamedTuple):
+    """What a deployment allows."""
+
+    length: float
+    """Characters a message may have."""
+    session: float
+    """Messages that a room of a bounded type may have before it must be cleared."""
+    receipts: int
+    """Members a room may have for what gateways report as delivered to be recorded."""
+
+
 class Timeline(NamedTuple):
     """Where a room stands."""
 
     epoch: str = "0"
     seq: int = 0
     rev: int = 0
+    cleared: int = 0
+    """The messages up to this `seq` were cleared: to readers and rules they are not there."""
 
 
 class Marks(NamedTuple):
@@ -66,6 +80,44 @@ class Message:
     """All it has ever had, the last `MAX_REVS`: no other message of the room may take one of them."""
     applied: tuple[str, ...] = ()
     """Keys of the last `MAX_APPLIED` requests to change it, by which a late copy of one is known."""
+    edited: int = 0
+    """The `rev` of its last edit; 0 where it says what it was written with."""
+
+    @property
+    def said(self) -> int:
+        """The `rev` at which its present content was written."""
+        return self.edited or self.born
+
+
+@dataclass(frozen=True, slots=True)
+class Clearing:
+    """That a room was cleared: one record per room, stored among its messages, whose `rev` it shares in."""
+
+    room_id: str
+    tenant: str
+    seq: int
+    """Up to here. 0, with a `rev` of 0, where there has been nothing to clear yet."""
+    rev: int
+    revs: tuple[int, ...]
+    by: str
+    at: datetime
+    applied: tuple[str, ...] = ()
+    swept: int = 0
+    """Up to here the messages have lost what they said in the database, too."""
+
+
+class Revision(NamedTuple):
+    """What a message said from `rev` on, before an edit replaced it."""
+
+    message_id: str
+    room_id: str
+    seq: int
+    rev: int
+    content: str
+    metadata: dict[str, Any] | None
+    since: datetime
+    created_at: datetime
+    """When the message was written."""
 
 
 @dataclass(slots=True)
@@ -93,20 +145,22 @@ class Request:
 class Snapshot:
     """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known.
 
-    `messages` may lack what a send would create: an id that exists is refused by the database, and what follows it in
-    the batch decided again with all of it.
+    `messages` has those that a reply quotes, too. It may lack what a send would create: an id that exists is refused by
+    the database, and what follows it in the batch decided again with all of it.
     """
 
     access: Mapping[str, RoomAccess | None]
     timelines: Mapping[str, Timeline]
     messages: Mapping[str, Message]
     marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
+    clearings: Mapping[str, Clearing] = field(default_factory=dict)
+    """By room; read where a room is to be cleared."""
 
 
 class Write(NamedTuple):
-    """A message's new state; `previous` is the `rev` it replaces, None for a new one."""
+    """The new state of a message, or of a room's clearing; `previous` is the `rev` it replaces, None for a new one."""
 
-    message: Message
+    state: Message | Clearing
     previous: int | None
 
 
@@ -143,3 +197,7 @@ class Plan:
     """What gateways say has been delivered, which may be stored later."""
     refused_by_access: set[str] = field(default_factory=set)
     ends: list[int] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    """What edits have replaced."""
+    forgotten: set[str] = field(default_factory=set)
+    """Deleted messages, whose revisions go with them."""

@@ -46,8 +46,11 @@ class Summaries:
 
     def note(self, plan: Plan) -> None:
         """Merge what a stored batch has changed."""
-        for message, previous in plan.writes:
-            self._merge(message, plan.timelines[message.view.room_id], own=previous is None)
+        for state, previous in plan.writes:
+            if isinstance(state, Message):
+                self._merge(state, plan.timelines[state.view.room_id], own=previous is None)
+            else:
+                self._merge_clearing(plan.timelines[state.room_id], state.room_id)
         self._merged += len(plan.writes)
         if self._waiting:
             self._signal.set()
@@ -61,14 +64,23 @@ class Summaries:
 
     def _merge(self, message: Message, timeline: Timeline, *, own: bool) -> None:
         view = message.view
-        head = self._waiting.get(view.room_id)
-        if head is None:
-            head = self._waiting[view.room_id] = Head()
-        head.timeline = timeline
+        head = self._head(view.room_id, timeline)
         if view.seq == timeline.seq:
             head.last = message
         if own:
             head.own[view.sender.id] = view.seq
+
+    def _merge_clearing(self, timeline: Timeline, room_id: str) -> None:
+        head = self._head(room_id, timeline)
+        if head.last is not None and head.last.view.seq <= timeline.cleared:
+            head.last = None
+
+    def _head(self, room_id: str, timeline: Timeline) -> Head:
+        head = self._waiting.get(room_id)
+        if head is None:
+            head = self._waiting[room_id] = Head()
+        head.timeline = timeline
+        return head
 
     async def run(self) -> None:
         """Write what has gathered, round by round. Ends only by cancellation."""
@@ -112,5 +124,6 @@ class Summaries:
             newer = self._waiting.setdefault(room_id, head)
             if newer is not head:
                 newer.own = head.own | newer.own
-                newer.last = newer.last or head.last
+                if newer.last is None and head.last is not None:
+                    newer.last = head.last if head.last.view.seq > newer.timeline.cleared else None
         self._signal.set()

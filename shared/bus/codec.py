@@ -151,7 +151,7 @@ def _is_event(item: Any) -> bool:
         and isinstance(item.get("tenant", ""), str)
         and isinstance(item.get("cause") or "", str)
         and isinstance(data, dict)
-        and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int and "message" in data))
+        and (rev is None or (type(rev) is int and type(item.get("roomseq")) is int))
     )
 
 

@@ -283,7 +283,7 @@ class Client(Commands):
     def _meet(self, room: JSON) -> None:
         """The server has said where a room stands."""
         timeline = self._timelines.setdefault(room["id"], Timeline(room["id"]))
-        if not timeline.meet(Position(room["epoch"], room["seq"], room["rev"])):
+        if not timeline.meet(Position(room["epoch"], room["seq"], room["rev"]), room.get("cleared_seq", 0)):
             self._behind(timeline)
 
     def _behind(self, timeline: Timeline) -> None:

@@ -7,7 +7,15 @@ from uuid import uuid4
 
 from shared.client.connection import JSON
 from shared.contracts.membership import RoomView
-from shared.contracts.timeline import ChangedView, HistoryView, ReceiptView, SentView, SyncView
+from shared.contracts.timeline import (
+    ChangedView,
+    ClearedView,
+    HistoryView,
+    ReceiptView,
+    RevisionsView,
+    SentView,
+    SyncView,
+)
 
 
 class Commands(ABC):
@@ -41,6 +49,14 @@ class Commands(ABC):
     async def unreact(self, message_id: str, emoji: str) -> ChangedView:
         """Take one's reaction back."""
         return await self._change("message.unreact", message_id, emoji=emoji)
+
+    async def clear(self, room_id: str) -> ClearedView:
+        """Clear a conversation."""
+        return ClearedView.model_validate(await self.call("timeline.clear", {"room_id": room_id}))
+
+    async def revisions(self, message_id: str) -> RevisionsView:
+        """What a message said before its edits."""
+        return RevisionsView.model_validate(await self.call("revisions.get", {"message_id": message_id}))
 
     async def mark_read(self, room_id: str, seq: int) -> ReceiptView:
         """Mark everything up to `seq` as read."""

@@ -50,7 +50,7 @@ class Resumption:
         except ChatError as error:
             self._gone(room_id, error.code)
             return
-        if not timeline.meet(Position(state["epoch"], state["seq"], state["rev"])):
+        if not timeline.meet(Position(state["epoch"], state["seq"], state["rev"]), state.get("cleared_seq", 0)):
             self.add(timeline)
 
     async def _resume(self, timelines: Mapping[str, Timeline]) -> None:

@@ -19,7 +19,7 @@ MAX_HELD = 1000
 READY, DISCONNECTED, RESET, GONE = "ready", "disconnected", "reset", "room.gone"
 """Types of the events that the client makes itself."""
 
-CREATED = "message.created"
+CREATED, CLEARED = "message.created", "timeline.cleared"
 
 
 class Position(NamedTuple):
@@ -39,9 +39,9 @@ class Position(NamedTuple):
 class Event:
     """Something for the application, in the order in which it is to be applied.
 
-    The server's own types (`message.created`, `typing`, …) and those made here: `ready` (data as the protocol's),
-    `disconnected` (`code`, `reason`), `reset` (a RoomSyncView: drop the room's messages, take these), `room.gone`
-    (`code`: the room may not be followed any more).
+    The server's own types (`message.created`, `timeline.cleared`, `typing`, …) and those made here: `ready` (data as
+    the protocol's), `disconnected` (`code`, `reason`), `reset` (a RoomSyncView: drop the room's messages, take these),
+    `room.gone` (`code`: the room may not be followed any more).
 
     Args:
         seq, rev: for changes of a timeline: the message's `seq`, and from where one resumes after this event.
@@ -69,13 +69,14 @@ class Event:
 class Timeline:
     """One room. While `position` is unknown or a resumption is under way (`hold`), live changes are kept back."""
 
-    __slots__ = ("_beyond", "_held", "_overflowed", "holding", "position", "room_id")
+    __slots__ = ("_beyond", "_cleared", "_held", "_overflowed", "holding", "position", "room_id")
 
     def __init__(self, room_id: str, position: Position | None = None) -> None:
         self.room_id = room_id
         self.position = position
         self.holding = position is None
         self._beyond: dict[str, int] = {}
+        self._cleared = 0
         self._held: deque[Event] = deque()
         self._overflowed = False
 
@@ -88,13 +89,18 @@ class Timeline:
         self._held.clear()
         self._overflowed = False
 
-    def meet(self, standing: Position) -> bool:
+    def meet(self, standing: Position, cleared: int = 0) -> bool:
         """The server says where the room stands: whether the client has all of that, so that it is live from here.
 
         Where nothing is known yet, that is where the client begins.
+
+        Args:
+            cleared: up to which `seq` the conversation was cleared.
         """
         if self.position is None:
             self.position = standing
+        if (self.position.epoch, self.position.rev) == (standing.epoch, standing.rev):
+            self._cleared = cleared
         if (self.position.epoch, self.position.rev) != (standing.epoch, standing.rev) or self._held:
             return False
         return self.release()
@@ -104,14 +110,22 @@ class Timeline:
         position = self.position
         if position is None:
             return event
+        if event.type == CLEARED:
+            return self._take_clearing(event, position)
         message_id, rev, known = event.data["id"], event.data["rev"], event.seq <= position.seq
-        new = rev > max(position.rev, self._beyond.get(message_id, 0))
+        new = rev > max(position.rev, self._beyond.get(message_id, 0)) and event.seq > self._cleared
         if new and rev > event.rev:
             self._beyond[message_id] = rev
         self._move(position._replace(seq=max(position.seq, event.seq), rev=max(position.rev, event.rev)))
         if new and known and event.type == CREATED:
             # A gateway that repairs its stream shows as new what was new to it; a client may have resumed past that.
             return replace(event, type=_kind_of(event.data, new=False))
+        return event if new else None
+
+    def _take_clearing(self, event: Event, position: Position) -> Event | None:
+        cleared: int = event.data["seq"]
+        new, self._cleared = cleared > self._cleared, max(self._cleared, cleared)
+        self._move(position._replace(seq=max(position.seq, cleared), rev=max(position.rev, event.rev)))
         return event if new else None
 
     def keep(self, event: Event) -> None:
@@ -121,14 +135,18 @@ class Timeline:
             self._held.append(event)
 
     def merge(self, pages: Sequence[RoomSyncView]) -> Iterator[Event]:
-        """What the pages of a `sync` bring: new messages by `seq`, then changes of older ones by `rev`; or a reset."""
+        """What the pages of a `sync` bring: a clearing, new messages by `seq`, changes of older ones; or a reset."""
         last, position = pages[-1], self.position
         if last.reset or position is None:
             data = last.model_dump(mode="json", exclude_none=True)
             yield Event(RESET, data, self.room_id, last.seq, last.rev, resumed=True)
             return
+        cleared = last.cleared_seq
+        if cleared > self._cleared:
+            clearing = {"room_id": self.room_id, "seq": cleared, "rev": position.rev}
+            yield Event(CLEARED, clearing, self.room_id, cleared, position.rev, resumed=True)
         # A message that changed while the pages were read is in several: the last has its latest state.
-        latest = {message.id: message for page in pages for message in page.messages}
+        latest = {message.id: message for page in pages for message in page.messages if message.seq > cleared}
         ordered = sorted(latest.values(), key=lambda it: (0, it.seq) if it.seq > position.seq else (1, it.rev))
         for message in ordered:
             data = message.model_dump(mode="json", exclude_none=True)
@@ -143,6 +161,7 @@ class Timeline:
         if last.reset:
             # The snapshot may be newer than its cursor.
             self._beyond = {message.id: message.rev for message in last.messages}
+            self._cleared = last.cleared_seq
         elif self.position is not None:
             seqs.append(self.position.seq)
         self._move(Position(epoch, max(seqs), int(rev)))

@@ -8,6 +8,7 @@ from shared.contracts.messages import (
     MessageDeleted,
     MessageReacted,
     MessageUpdated,
+    TimelineCleared,
 )
 
 JSON = dict[str, Any]
@@ -31,10 +32,16 @@ def _changed(data: JSON) -> JSON:
     return {"message_id": message["id"], "rev": message["rev"], "changed": True}
 
 
+def _cleared(data: JSON) -> JSON:
+    """A ClearedView."""
+    return {"room_id": data["room_id"], "seq": data["seq"], "rev": data["rev"], "changed": True}
+
+
 ANSWERS: dict[str, Callable[[JSON], JSON]] = {
     MessageCreated.TYPE: _sent,
     MessageUpdated.TYPE: _changed,
     MessageDeleted.TYPE: _changed,
     MessageReacted.TYPE: _changed,
+    TimelineCleared.TYPE: _cleared,
 }
 """By event: the result of the command, as JSON, from the event's data. Raise KeyError or TypeError for other data."""

@@ -37,6 +37,10 @@ MAX_PAGE = 200
 MAX_REACTION_KINDS = 50
 MAX_REPORTED = 1000
 """Members in one report of what was delivered."""
+MAX_REACTIONS = 5000
+"""Reactions of one message, all kinds together."""
+
+MAX_REVISIONS = 100
 
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,16}:[0-9]{1,16}$")]
 """`epoch:rev`, the last change a client has seen of a room."""
@@ -221,7 +225,7 @@ class GetMessage(MessageQuery):
 
 
 class GetRevisions(MessageQuery):
-    """What a message said before it was edited."""
+    """What a message said before each of its last `MAX_REVISIONS` edits."""
 
     TYPE: ClassVar = "revisions.get"
     RESULT: ClassVar = RevisionsView
@@ -302,15 +306,19 @@ class MessageReacted(TimelineEvent):
 
 
 class TimelineCleared(Event):
-    """A conversation was cleared up to `seq`, in one change of the timeline."""
+    """A conversation was cleared up to `seq`, in one change of the timeline.
+
+    `by` and `at` are absent where a gateway makes good what it has missed.
+    """
 
     TYPE: ClassVar = "timeline.cleared"
     TOPIC: ClassVar = "message"
 
     room_id: str
     seq: int
-    by: str
-    at: datetime
+    rev: int
+    by: str | None = None
+    at: datetime | None = None
 
 
 class ReceiptsUpdated(Event):

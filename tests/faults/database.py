@@ -15,7 +15,8 @@ PATIENCE = 15.0
 
 async def read(mongo: Mongo, room_ids: Collection[str]) -> list[Stored]:
     """All messages of the rooms, by room and `seq`."""
-    found = mongo.collection("messages").find({"room_id": {"$in": list(room_ids)}}).sort([("room_id", 1), ("seq", 1)])
+    found = mongo.collection("messages").find({"room_id": {"$in": list(room_ids)}, "seq": {"$gt": 0}})
+    found = found.sort([("room_id", 1), ("seq", 1)])
     return [_stored(document) async for document in found]
 
 

@@ -6,11 +6,12 @@ from uuid import uuid4
 import pytest
 
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
 from services.messages.handlers import CommandHandler
 from services.messages.intake import Batch, Origin
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
-from services.messages.state import Plan, Request
+from services.messages.state import Limits, Plan, Request
 from services.messages.summaries import Summaries
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -53,7 +54,7 @@ class Writer:
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),
             repository=self.repository, access=access, summaries=self.summaries, receipts=receipts, source="/writer",
-            shards=4, max_length=MAX_LENGTH,
+            shards=4, limits=Limits(MAX_LENGTH, 1000, 100), archive=Archive(mongo),
         )  # fmt: skip
 
     async def store(self, *requests: Request) -> Plan:

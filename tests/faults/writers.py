@@ -11,9 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 from services.messages.access import AccessCache
+from services.messages.archive import Archive
 from services.messages.handlers import CommandHandler
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
+from services.messages.state import Limits
 from services.messages.summaries import Summaries
 from shared.bus.codec import encode_actor, encode_request, split_batch
 from shared.bus.consumer import Consumer
@@ -79,15 +81,15 @@ async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Se
         tasks.spawn(link.run(), "link")
         tasks.spawn(asked.listen(replies), "replies")
         for writer in names:
-            await _begin(writer, amqp_url, Repository(mongo), members, tasks)
+            await _begin(writer, amqp_url, mongo, members, tasks)
         await link.wait_up()
         yield asked
     finally:
         await tasks.close()
 
 
-async def _begin(name: str, amqp_url: str, repository: Repository, members: Sequence[str], tasks: Tasks) -> None:
-    link = Link(amqp_url, name, [_queue(name)])
+async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str], tasks: Tasks) -> None:
+    link, repository = Link(amqp_url, name, [_queue(name)]), Repository(mongo)
     publisher, consumer = Publisher(link, tasks, PATIENCE), Consumer(link, prefetch=64)
 
     async def everybody(room_ids: list[str]) -> list[RoomAccess]:
@@ -104,7 +106,8 @@ async def _begin(name: str, amqp_url: str, repository: Repository, members: Sequ
     )  # fmt: skip
     handler = CommandHandler(
         consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,
-        access=access, summaries=summaries, receipts=receipts, source=source, shards=SHARDS, max_length=1000,
+        access=access, summaries=summaries, receipts=receipts, source=source, shards=SHARDS,
+        limits=Limits(1000, 1000, 100), archive=Archive(mongo),
     )  # fmt: skip
     await consumer.add(_queue(name))
     for loop in (link.run(), handler.run(), handler.settle()):

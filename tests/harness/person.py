@@ -62,7 +62,7 @@ class Person(Client):
     def changes(self, room_id: str) -> list[tuple[str, int, str]]:
         """(type, seq, content) of every change of a room's timeline, in the order of delivery."""
         return [
-            (event.type, event.seq, event.data["content"])
+            (event.type, event.seq, event.data.get("content", ""))
             for event in self.log
             if event.room_id == room_id and event.is_change
         ]

@@ -32,6 +32,7 @@ message.react                       +     +     +      f      f       f         
 message.unreact                     +     +     +      f      f       f         f        +      n
 message.get                         +     +     +      +      f       f         +        +      n
 message.status                      +     +     +      +      f       f         +        +      n
+revisions.get one's own             +     +     +      +      f       .         .        +      n
 history.get                         +     +     +      +      f       f         +        +      n
 sync                                +     +     +      +      f       f         +        +      n
 rooms.states                        +     +     +      +      -       -         +        +      -
@@ -52,6 +53,7 @@ typing.stop                         +     +     +      f      f       f         
 GROUP = """
                                   owner admin member reader former stranger moderator service abroad
 message.delete another's            +     +     f      f      f       f         +        +      n
+revisions.get another's             +     +     f      f      f       f         +        +      n
 room.update                         +     +     f      f      f       f         +        +      n
 member.add                          +     +     f      f      f       f         +        +      n
 member.add as an admin              +     f     f      f      f       f         +        +      n
@@ -87,11 +89,13 @@ message.edit another's              +     f     f      f      f       f         
 room.update                         +     f     f      f      f       f         +        +      n
 room.close                          +     f     f      f      f       f         +        +      n
 room.delete                         +     f     f      f      f       f         +        +      n
+timeline.clear                      +     f     f      f      f       f         +        +      n
 """
 
 DIRECT = """
                                   owner admin member reader former stranger moderator service abroad
 message.delete another's            f     f     f      f      .       f         +        +      n
+revisions.get another's             f     f     f      f      .       f         +        +      n
 room.update                         f     f     f      f      .       f         +        +      n
 member.add                          f     f     f      f      .       f         c        c      n
 member.add as an admin              f     f     f      f      .       f         c        c      n
@@ -102,6 +106,7 @@ members.set                         f     f     f      f      .       f         
 room.leave                          f     f     f      f      .       f         f        f      n
 room.close                          f     f     f      f      .       f         +        +      n
 room.delete                         f     f     f      f      .       f         +        +      n
+timeline.clear                      f     f     f      f      .       f         +        +      n
 """
 
 ASSISTED = frozenset(

@@ -45,7 +45,7 @@ from tests.integration.security_scene import ROLES, Scene, actor, room_for, scen
 JSON = dict[str, Any]
 
 WAYS = ("socket", "rest", "bus")
-ENDS_THE_SCENE = {"room.leave", "room.close", "room.delete", "members.set"}
+ENDS_THE_SCENE = {"room.leave", "room.close", "room.delete", "members.set", "timeline.clear"}
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ class Client:
             if told["type"] == "room.reset":
                 self.tell(seq, rev)
                 self.known = rev
-            elif told["data"]["rev"] > self.known:
+            elif told["type"] != "presence.reset" and told["data"]["rev"] > self.known:
                 self.take(told)
         self.connection.out.clear()
 

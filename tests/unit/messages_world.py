@@ -1,11 +1,11 @@
 """Rooms and their timelines in memory, for tests of the rules: plans are applied as the repository does it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from services.messages.domain import plan
-from services.messages.state import Marks, Message, Plan, Request, Snapshot, Timeline
+from services.messages.state import Clearing, Limits, Marks, Message, Plan, Request, Revision, Snapshot, Timeline, Write
 from shared.contracts.base import View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
@@ -17,9 +17,9 @@ from shared.contracts.timeline import ChangedView, SentView
 V = TypeVar("V", bound=View)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-ROOM, DIRECT, FOREIGN = "room", "direct", "foreign"
+ROOM, DIRECT, FOREIGN, SESSION = "room", "direct", "foreign", "session"
 MAX_LENGTH = 100
-RECEIPTS_MAX_MEMBERS = 100
+LIMITS = Limits(length=MAX_LENGTH, session=5, receipts=100)
 
 
 def access(room_id: str, kind: RoomType = RoomType.GROUP, tenant: str = "default", **members: Role) -> RoomAccess:
@@ -28,10 +28,11 @@ def access(room_id: str, kind: RoomType = RoomType.GROUP, tenant: str = "default
 
 
 def rooms() -> dict[str, RoomAccess | None]:
-    """A group with every role in it, a direct room, a room of another tenant, and one that does not exist."""
+    """A group with every role in it, a direct room, a session, a room of another tenant, one that does not exist."""
     return {
         ROOM: access(ROOM, olga=Role.OWNER, adam=Role.ADMIN, mia=Role.MEMBER, max=Role.MEMBER, rita=Role.READ_ONLY),
         DIRECT: access(DIRECT, RoomType.DIRECT, mia=Role.MEMBER, max=Role.MEMBER),
+        SESSION: access(SESSION, RoomType.SESSION, mia=Role.OWNER),
         FOREIGN: access(FOREIGN, tenant="other", mia=Role.MEMBER),
         "gone": None,
     }
@@ -45,6 +46,8 @@ class World:
     timelines: dict[str, Timeline] = field(default_factory=dict)
     messages: dict[str, Message] = field(default_factory=dict)
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
+    clearings: dict[str, Clearing] = field(default_factory=dict)
+    revisions: dict[tuple[str, int], Revision] = field(default_factory=dict)
     requests: int = 0
 
     def request(self, who: str | Actor, command: MessageCommand) -> Request:
@@ -55,17 +58,45 @@ class World:
     def plan(self, requests: list[Request], now: datetime = START) -> Plan:
         """Decide a batch on a snapshot of everything."""
         timelines = {room_id: self.timelines.get(room_id, Timeline()) for room_id in self.access}
-        snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks))
-        return plan(requests, snapshot, now, MAX_LENGTH, RECEIPTS_MAX_MEMBERS)
+        snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks), dict(self.clearings))
+        return plan(requests, snapshot, now, LIMITS)
 
     def apply(self, decided: Plan) -> None:
         """Store what was decided; a replaced message must be in the state it was decided on."""
-        for message, previous in decided.writes:
-            before = self.messages.get(message.view.id)
-            assert previous == (None if before is None else before.view.rev)
-            self.messages[message.view.id] = message
+        self.revisions |= {(it.message_id, it.rev): it for it in decided.revisions}
+        for write in decided.writes:
+            self._write(write)
         self.timelines |= decided.timelines
         self.marks |= decided.marks
+        for key in list(self.revisions):
+            if key[0] in decided.forgotten:
+                del self.revisions[key]
+        self._sweep()
+
+    def _write(self, write: Write) -> None:
+        state, before = write.state, None
+        if isinstance(state, Message):
+            if (message := self.messages.get(state.view.id)) is not None:
+                before = message.view.rev
+            self.messages[state.view.id] = state
+        else:
+            if (clearing := self.clearings.get(state.room_id)) is not None:
+                before = clearing.rev
+            self.clearings[state.room_id] = state
+        assert write.previous == before
+
+    def _sweep(self) -> None:
+        """Take away what was cleared, as services.messages.archive does behind the message path."""
+        for message in list(self.messages.values()):
+            clearing = self.clearings.get(message.view.room_id)
+            if clearing is not None and message.view.seq <= clearing.seq:
+                lost = {
+                    "content": "", "attachment": None, "location": None, "metadata": None, "reactions": (),
+                    "mentions": (), "reply_to": None, "edited_at": None, "deleted_at": clearing.at,
+                }  # fmt: skip
+                bare = replace(message, view=message.view.model_copy(update=lost))
+                self.messages[message.view.id] = bare
+                self.revisions = {key: it for key, it in self.revisions.items() if key[0] != message.view.id}
 
     def batch(self, *requests: Request) -> Plan:
         """Decide and store requests, each batch a second after the last."""
@@ -87,9 +118,25 @@ class World:
         """Change a message; the ack."""
         return only(self.do(who, command), ChangedView)
 
+    def said(self, message_id: str) -> list[str]:
+        """What a message said before, as readers are told."""
+        message = self.messages[message_id]
+        return [
+            revision.content for (of, rev), revision in sorted(self.revisions.items())
+            if of == message_id and rev < message.said
+        ]  # fmt: skip
+
     def view(self, message_id: str) -> MessageView:
         """A message as it is now."""
         return self.messages[message_id].view
+
+
+def changes(decided: Plan) -> list[MessageView]:
+    """The messages a plan changes, but for the mere memory of a request that had nothing to change."""
+    return [
+        write.state.view for write in decided.writes
+        if isinstance(write.state, Message) and write.state.view.rev != write.previous
+    ]  # fmt: skip
 
 
 def only(decided: Plan, kind: type[V]) -> V:
@@ -105,6 +152,7 @@ def refused(decided: Plan, code: ErrorCode) -> ChatError:
     assert isinstance(answer, ChatError), answer
     assert answer.code is code, answer
     assert (decided.writes, decided.announcements, decided.timelines, decided.marks) == ([], [], {}, {})
+    assert (decided.revisions, decided.forgotten) == ([], set())
     return answer
 
 

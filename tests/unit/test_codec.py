@@ -103,7 +103,7 @@ class TestEvents:
         "broken",
         [
             {}, [], 5, None, {"type": 5}, {"subject": None}, {"tenant": 5}, {"data": []}, {"roomrev": "7"},
-            {"roomrev": True}, {"roomseq": None}, {"data": {}},
+            {"roomrev": True}, {"roomseq": None},
         ],
     )  # fmt: skip
     def test_a_malformed_event_is_left_out_and_the_others_are_read(self, broken: Any) -> None:

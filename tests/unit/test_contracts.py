@@ -14,14 +14,14 @@ from services.gateway.schemas.components import Components
 from services.gateway.schemas.examples import example
 from services.gateway.v1 import ROUTES
 from shared.bus.codec import to_json
-from shared.contracts import media, messages, people, presence, rooms
+from shared.contracts import media, messages, notifications, people, presence, rooms
 from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Model, Query, Service, View
 
 MODULES = {Service.MESSAGES: messages, Service.ROOMS: rooms, Service.MEDIA: media}
 COMMANDS: list[type[Command]] = [item for module in MODULES.values() for item in module.COMMANDS.values()]
 QUERIES: list[type[Query]] = [item for module in MODULES.values() for item in module.QUERIES.values()]
 EVENTS: list[type[Event]] = [
-    item for module in (*MODULES.values(), people, presence) for item in module.EVENTS.values()
+    item for module in (*MODULES.values(), people, presence, notifications) for item in module.EVENTS.values()
 ]
 REQUESTS: list[type[Command] | type[Query]] = [*COMMANDS, *QUERIES]
 

@@ -50,7 +50,7 @@ class TestInvalid:
 
     def test_it_names_every_wrong_field(self) -> None:
         """The first in words, all of them for programs."""
-        error = self.error(SendMessage, {"room_id": "a b", "content": "", "typo": 1})
+        error = self.error(SendMessage, {"room_id": "a b", "content": 5, "typo": 1})
         assert error.code is ErrorCode.INVALID
         assert error.message.startswith("message.send is malformed in field 'room_id': ")
         assert [item["field"] for item in error.details] == ["room_id", "content", "typo"]

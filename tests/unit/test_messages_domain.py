@@ -27,7 +27,19 @@ from shared.contracts.messages import (
 from shared.contracts.timeline import SentView
 from shared.ids import message_id
 from shared.permissions import allowed
-from tests.unit.messages_world import DIRECT, FOREIGN, MAX_LENGTH, ROOM, START, World, access, only, refusal_of, refused
+from tests.unit.messages_world import (
+    DIRECT,
+    FOREIGN,
+    MAX_LENGTH,
+    ROOM,
+    START,
+    World,
+    access,
+    changes,
+    only,
+    refusal_of,
+    refused,
+)
 
 ADMIN = Actor(id="root", roles=("admin",))
 SERVICE = Actor(id="bot", roles=("service",))
@@ -132,7 +144,7 @@ class TestSend:
     def test_a_batch_bears_one_time(self, world: World) -> None:
         """The time comes from outside, once."""
         decided = world.plan([world.request("mia", SendMessage(room_id=ROOM, content=text)) for text in "ab"])
-        assert {write.message.view.created_at for write in decided.writes} == {START}
+        assert {view.created_at for view in changes(decided)} == {START}
 
     def test_planning_changes_nothing(self, world: World) -> None:
         """A plan can be made again on a fresh snapshot, and comes out the same."""
@@ -218,7 +230,7 @@ class TestTogether:
             DeleteMessage(message_id=key),
         ]
         decided = world.batch(*(world.request("mia", command) for command in commands))
-        assert [(write.message.view.rev, write.previous) for write in decided.writes] == [
+        assert [(view.rev, write.previous) for view, write in zip(changes(decided), decided.writes, strict=True)] == [
             (1, None), (2, 1), (3, 2), (4, 3),
         ]  # fmt: skip
         assert [item.rev for item in decided.announcements] == [1, 2, 3, 4]

@@ -10,7 +10,7 @@ from shared.contracts.answers import ANSWERS
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.messages import EditMessage, MarkRead, MessageCommand, ReactToMessage, SendMessage
+from shared.contracts.messages import ClearTimeline, EditMessage, MarkRead, MessageCommand, ReactToMessage, SendMessage
 from shared.contracts.timeline import ChangedView, ReceiptView
 from tests.unit.messages_world import ROOM, START, World, only
 from tests.unit.test_messages_domain_batches import requests_of, wishes
@@ -52,6 +52,8 @@ def test_what_has_changed_something_is_told() -> None:
         decided = world.batch(replace(world.request("mia", command), echo=True))
         assert decided.answers == {}
         assert [item.cause for item in decided.announcements] == [f"r{world.requests}"]
+    decided = world.batch(replace(world.request("olga", ClearTimeline(room_id=ROOM)), echo=True))
+    assert (decided.answers, [item.cause for item in decided.announcements]) == ({}, [f"r{world.requests}"])
 
 
 def test_a_mark_is_answered() -> None:

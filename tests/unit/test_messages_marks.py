@@ -11,7 +11,7 @@ from shared.contracts.errors import ErrorCode
 from shared.contracts.membership import Role
 from shared.contracts.messages import MarkDelivered, MarkRead, MarkUnread, ReportDelivered, SendMessage
 from shared.contracts.timeline import DeliveredView, ReceiptView, Status
-from tests.unit.messages_world import RECEIPTS_MAX_MEMBERS, ROOM, World, access, only, refused
+from tests.unit.messages_world import LIMITS, ROOM, World, access, only, refused
 
 GATEWAY = Actor(id="gateway", roles=("service",))
 
@@ -130,7 +130,7 @@ class TestReports:
 
     def test_a_large_room_records_none(self, world: World) -> None:
         """And says so."""
-        crowd = {f"u{number}": Role.MEMBER for number in range(RECEIPTS_MAX_MEMBERS + 1)}
+        crowd = {f"u{number}": Role.MEMBER for number in range(LIMITS.receipts + 1)}
         world.access[ROOM] = access(ROOM).model_copy(update={"members": crowd})
         decided = world.do(GATEWAY, ReportDelivered(room_id=ROOM, delivered={"u1": 1}))
         assert only(decided, DeliveredView) == DeliveredView(room_id=ROOM, recorded=False)

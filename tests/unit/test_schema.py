@@ -78,7 +78,7 @@ class TestComponents:
     def test_what_is_read_may_be_short_and_what_is_written_is_whole(self) -> None:
         """But for what is null."""
         components = Components()
-        assert components.inline(SendMessage)["required"] == ["room_id", "content"]
+        assert components.inline(SendMessage)["required"] == ["room_id"]
         written = components.inline(MessageView)
         assert {"reactions", "content"} <= set(written["required"])
         assert not {"edited_at", "client_id"} & set(written["required"])
@@ -110,7 +110,7 @@ class TestPages:
 
     def test_fields_are_told_in_a_few_words(self) -> None:
         """What may be left out comes last, with a question mark."""
-        assert "`room_id` string, `content` string (1 to 100000), `client_id?` string" in protocol_page()
+        assert "`room_id` string, `client_id?` string, `content?` string (0 to 100000)" in protocol_page()
 
     def test_every_error_is_there(self) -> None:
         """With what follows from it."""

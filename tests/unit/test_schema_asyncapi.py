@@ -11,7 +11,7 @@ from services.gateway import native
 from services.gateway.schemas.asyncapi import asyncapi
 from services.gateway.schemas.components import references
 from shared.bus.topology import EXCHANGES, durable_queues
-from shared.contracts import media, messages, people, presence, rooms
+from shared.contracts import media, messages, notifications, people, presence, rooms
 from shared.contracts.envelope import CONTENT_TYPE, EventEnvelope, RequestEnvelope
 from shared.contracts.errors import CLOSES, ErrorCode
 
@@ -154,7 +154,7 @@ class TestBus:
             for table in (module.COMMANDS, module.QUERIES, module.EVENTS)
             for name in table
         }
-        assert set(ENVELOPES) == wanted | set(presence.EVENTS) | set(people.EVENTS)
+        assert set(ENVELOPES) == wanted | set(presence.EVENTS) | set(people.EVENTS) | set(notifications.EVENTS)
 
     @pytest.mark.parametrize("name", [name for name, item in BUS.items() if "messages" in item])
     def test_examples_of_batches_meet_their_schemas(self, name: str) -> None:

@@ -9,7 +9,7 @@ ROOM = group_room_id("default", "alice", "weekend")
 MESSAGE = message_id(ROOM, "alice", "c-7")
 MOMENT = "2026-01-05T09:30:00.123Z"
 
-SHOWN = frozenset({"client_id", "last_message", "limit", "members", "name", "role", "type"})
+SHOWN = frozenset({"client_id", "content", "last_message", "limit", "members", "name", "role", "type"})
 """Fields that examples show although they may be left out."""
 
 VALUES: dict[str, Any] = {
