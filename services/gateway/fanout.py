@@ -149,6 +149,7 @@ class Fanout:
     def heal_all(self) -> None:
         """Anything may have been missed: the broker link was lost."""
         self._watching.missed()
+        self._signal.set()
         for feed in self._hub.feeds.values():
             feed.suspect = True
             if feed.behind:
@@ -159,6 +160,7 @@ class Fanout:
         while True:
             await self._signal.wait()
             self._signal.clear()
+            self._hub.flush_soon()
             while some := self._next():
                 try:
                     for tenant, feeds in groupby(sorted(some, key=lambda feed: feed.tenant), lambda feed: feed.tenant):

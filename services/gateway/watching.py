@@ -99,7 +99,6 @@ class Watching:
         self._latest.clear()
         told = dict.fromkeys([*self._watched, *(one for one in self._hub.connections.values() if one.feeds)])
         self._hub.post_all(told, native.personal("presence.reset", {}))
-        self._hub.flush_soon()
 
     def _is_news(self, user: User, data: JSON) -> bool:
         """Whether a change is newer than the last one told; then it is the last one."""
