@@ -9,12 +9,12 @@ from collections.abc import Collection as Some
 from contextlib import suppress
 from datetime import datetime
 
-from services.messages.documents import LOST, revision_document, revision_view
-from services.messages.state import Message, Revision
+from services.messages.documents import LOST, clearing_id, clearing_of, revision_document, revision_view
+from services.messages.state import Clearing, Message, Revision
 from shared.contracts.content import RevisionView
 from shared.contracts.messages import MAX_REVISIONS
 from shared.logging import get_logger
-from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, PyMongoError, ReplaceOne
+from shared.mongo import ASCENDING, DESCENDING, Document, IndexModel, Mongo, PyMongoError, ReplaceOne, readable
 
 log = get_logger(__name__)
 
@@ -22,6 +22,8 @@ SWEEP = 30.0
 """Seconds until a worker looks for clearings that another one has not swept, having died."""
 
 SWEPT_AT_ONCE = 1000
+MAX_CLEARINGS = 1000
+"""Messages in one write, and rooms in one round; what is left is the next one's."""
 
 
 class Archive:
@@ -95,21 +97,22 @@ class Archive:
 
         Nobody sees them any more, and no rule changes them: so it matters not who does this, nor how often.
         """
-        async for clearing in self._messages.find({"unswept": True}):
+        found = await self._messages.find({"unswept": True}).to_list(MAX_CLEARINGS)
+        for clearing in readable(found, clearing_of):
             await self._sweep(clearing)
 
-    async def _sweep(self, clearing: Document) -> None:
-        room_id, end = clearing["room_id"], clearing["cleared"]
+    async def _sweep(self, clearing: Clearing) -> None:
+        room_id, marker = clearing.room_id, {"_id": clearing_id(clearing.room_id)}
         bare: Document = {
-            "$set": {"content": "", "deleted_at": clearing["created_at"]},
+            "$set": {"content": "", "deleted_at": clearing.at},
             "$unset": dict.fromkeys(LOST, ""),
         }
-        for start in range(clearing["swept"], end, SWEPT_AT_ONCE):
-            reached = min(start + SWEPT_AT_ONCE, end)
+        for start in range(clearing.swept, clearing.seq, SWEPT_AT_ONCE):
+            reached = min(start + SWEPT_AT_ONCE, clearing.seq)
             some = {"room_id": room_id, "seq": {"$gt": start, "$lte": reached}}
             await self._messages.update_many(some, bare)
             await self._revisions.delete_many(some)
-            await self._messages.update_one({"_id": clearing["_id"]}, {"$max": {"swept": reached}})
+            await self._messages.update_one(marker, {"$max": {"swept": reached}})
         # Where the room was cleared further meanwhile, there is more to sweep.
-        await self._messages.update_one({"_id": clearing["_id"], "cleared": end}, {"$unset": {"unswept": ""}})
-        log.info("swept a cleared room", room_id=room_id, messages=end - clearing["swept"])
+        await self._messages.update_one({**marker, "cleared": clearing.seq}, {"$unset": {"unswept": ""}})
+        log.info("swept a cleared room", room_id=room_id, messages=clearing.seq - clearing.swept)

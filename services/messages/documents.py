@@ -14,6 +14,7 @@ _INNER = ("tenant", "fingerprint", "born", "revs", "applied", "edited")
 def message_document(message: Message) -> Document:
     """A message as it is stored. What it quotes is not: that is looked up by who reads it."""
     view = message.view
+    parts = view.__dict__  # the hottest loop there is: attributes of a model are slower
     sender = view.sender
     document: Document = {
         "_id": view.id,
@@ -30,18 +31,18 @@ def message_document(message: Message) -> Document:
         "revs": message.revs,
     }
     for name in _PLAIN:
-        value = getattr(view, name)
+        value = parts[name]
         if value is not None:
             document[name] = value
-    if view.author is not Author.USER:
+    if parts["author"] is not Author.USER:
         document["author"] = view.author.value
     for name in _MODELS:
-        part = getattr(view, name)
+        part = parts[name]
         if part is not None:
             document[name] = part.model_dump(mode="json", exclude_none=True)
-    if view.mentions:
+    if parts["mentions"]:
         document["mentions"] = view.mentions
-    if view.reactions:
+    if parts["reactions"]:
         document["reactions"] = [reaction.model_dump() for reaction in view.reactions]
     if message.applied:
         document["applied"] = message.applied

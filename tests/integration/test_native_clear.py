@@ -125,6 +125,24 @@ async def test_who_was_away_hears_of_it(client: ClientOf) -> None:
     assert again.positions[room].rev == (await alice.sync({room: None})).rooms[room].rev
 
 
+async def test_gateways_that_have_missed_it_tell_it_all_the_same(
+    client: ClientOf, stack: Stack, mongo: Mongo, tenant: str
+) -> None:
+    """A writer stores it and dies before it can announce it: the next message shows the gap, and they heal."""
+    alice, bob = await client("alice"), await client("bob", url=stack.gateway_urls[1])
+    room, _ = await room_with_three(alice, bob)
+    await Repository(mongo).write([Write(Clearing(room, tenant, 3, 4, (4,), "alice", NOW), None)])
+    sent = await alice.send(room, "4")
+    assert (sent.seq, sent.rev) == (4, 5)
+    for person in (alice, bob):
+        event = await person.expect("timeline.cleared", room_id=room)
+        assert (event.data["seq"], event.resumed) == (3, False)
+        assert (await person.said(room, "4")).rev == 5
+        kinds = [event.type for event in person.log if event.room_id == room and event.is_change]
+        assert kinds == ["message.created"] * 3 + ["timeline.cleared", "message.created"]
+    assert bob.positions[room].rev == 5
+
+
 async def test_the_database_forgets_as_well(client: ClientOf, mongo: Mongo) -> None:
     """The messages keep their ids and places, and nothing of what they said."""
     alice, bob = await client("alice"), await client("bob")

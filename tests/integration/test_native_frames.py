@@ -80,6 +80,8 @@ SUCCEEDS: dict[str, Step] = {
     "message.unreact": as_bob(of_message(emoji="👍"), lambda it, _: (it["rev"], it["changed"]) == (1, False)),
     "message.get": as_bob(of_message(), lambda it, _: it["content"] == "first" and it["sender"]["name"] == "Alice"),
     "message.status": as_bob(of_message(), lambda it, _: it["read_by"] == []),
+    "revisions.get": as_alice(of_message(), lambda it, _: it["revisions"] == []),
+    "timeline.clear": as_alice(in_room(), lambda it, _: (it["seq"], it["rev"], it["changed"]) == (1, 2, True)),
     "read.mark": as_bob(in_room(seq=9), lambda it, _: (it["read_seq"], it["delivered_seq"]) == (1, 1)),
     "delivered.mark": as_bob(in_room(seq=1), lambda it, _: (it["read_seq"], it["delivered_seq"]) == (0, 1)),
     "unread.mark": as_bob(in_room(seq=1), lambda it, _: (it["read_seq"], it["unread_from"]) == (0, 1)),

@@ -89,6 +89,8 @@ SUCCEEDS: dict[str, Step] = {
     ),
     "POST /v1/rooms/{room_id}/unread": ("bob", {"seq": 1}, lambda it: it["unread_from"] == 1),
     "GET /v1/rooms/{room_id}/receipts": ("bob", None, lambda it: it["receipts"][0]["read_seq"] == 1),
+    "POST /v1/rooms/{room_id}/clear": ("alice", {}, lambda it: (it["seq"], it["rev"], it["changed"]) == (1, 2, True)),
+    "GET /v1/messages/{message_id}/revisions": ("alice", None, lambda it: it["revisions"] == []),
     "GET /v1/messages/{message_id}": ("bob", None, lambda it: it["content"] == "first"),
     "GET /v1/messages/{message_id}/status": ("bob", None, lambda it: it["read_by"] == []),
     "PATCH /v1/messages/{message_id}": ("alice", {"content": "1st"}, lambda it: it["changed"] and it["rev"] == 2),

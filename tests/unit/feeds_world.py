@@ -77,21 +77,25 @@ class Client:
     latest: dict[int, int] = field(default_factory=dict)
     cursor: int = 0
     known: int = 0
+    cleared: int = 0
 
-    def tell(self, seq: int, rev: int) -> None:
+    def tell(self, seq: int, rev: int, cleared: int) -> None:
         """The client is told where the room stands, and has all of that."""
-        self.told, self.cursor = (seq, rev), rev
+        self.told, self.cursor, self.cleared = (seq, rev), rev, cleared
         self.created, self.latest = [], {}
 
-    def read(self, seq: int, rev: int) -> None:
+    def read(self, seq: int, rev: int, cleared: int) -> None:
         """Take in what is in the buffer; where that is a reset, the room as it is now, at `seq` and `rev`."""
         if self.told is None:
             return
         for frame in self.connection.out:
             told = payload(frame)
             if told["type"] == "room.reset":
-                self.tell(seq, rev)
+                self.tell(seq, rev, cleared)
                 self.known = rev
+            elif told["type"] == "timeline.cleared":
+                self.cleared = max(self.cleared, told["data"]["seq"])
+                self.cursor = max(self.cursor, told["rev"])
             elif told["type"] != "presence.reset" and told["data"]["rev"] > self.known:
                 self.take(told)
         self.connection.out.clear()
@@ -99,6 +103,7 @@ class Client:
     def take(self, told: Any) -> None:
         """Take in one change."""
         seq, rev = told["data"]["seq"], told["data"]["rev"]
+        assert seq > self.cleared, f"message {seq} came after it was cleared"
         assert self.told is not None
         assert rev > max(self.told[1], self.latest.get(seq, 0)), f"change {rev} of message {seq} came again"
         if told["type"] == "message.created" and seq > self.told[0]:
@@ -113,7 +118,7 @@ class Asked:
 
     feed: Feed
     client: Client | None = None
-    state: tuple[int, int] | None = None
+    state: tuple[int, int, int] | None = None
     pages: list[RoomSyncView] = field(default_factory=list)
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.client import timeline as module
-from shared.client.timeline import RESET, Event, Position, Timeline
+from shared.client.timeline import CLEARED, RESET, Event, Position, Timeline
 from shared.contracts.content import MessageType, MessageView, SenderView
 from shared.contracts.timeline import RoomSyncView
 
@@ -33,15 +33,26 @@ def live(view: MessageView, rev: int, kind: str = "message.updated") -> Event:
     return Event(kind, view.model_dump(mode="json"), ROOM, view.seq, rev)
 
 
+def cleared(seq: int, rev: int, after: int) -> Event:
+    """A clearing as the stream brings it."""
+    return Event(CLEARED, {"room_id": ROOM, "seq": seq, "rev": rev}, ROOM, seq, after)
+
+
 class Room:
     """The room as the server has it, and the stream of one gateway, which may miss changes and heal."""
 
     def __init__(self) -> None:
         self.epoch, self.rev = "a", 0
         self.messages: list[MessageView] = []
+        self.cleared = 0
         self.stream: deque[Event] = deque()
         self.deaf = False
-        self.told, self.told_seq = 0, 0
+        self.told, self.told_seq, self.told_cleared = 0, 0, 0
+
+    @property
+    def standing(self) -> list[MessageView]:
+        """The messages that were not cleared."""
+        return self.messages[self.cleared :]
 
     def send(self) -> None:
         self.rev += 1
@@ -49,45 +60,55 @@ class Room:
         self._announce("message.created", self.messages[-1])
 
     def edit(self, which: int) -> None:
-        if self.messages:
+        if self.standing:
             self.rev += 1
-            index = which % len(self.messages)
+            index = self.cleared + which % len(self.standing)
             self.messages[index] = message(index + 1, self.rev)
             self._announce("message.updated", self.messages[index])
 
+    def clear(self) -> None:
+        if self.standing:
+            self.rev += 1
+            self.cleared = len(self.messages)
+            if not self.deaf:
+                self.told, self.told_seq, self.told_cleared = self.rev, self.cleared, self.cleared
+                self.stream.append(cleared(self.cleared, self.rev, self.rev))
+
     def purge(self) -> None:
-        self.epoch, self.rev = self.epoch + "a", 0
+        self.epoch, self.rev, self.cleared = self.epoch + "a", 0, 0
         self.messages.clear()
 
     def connect(self) -> None:
         """A new connection: it is told of changes from here on."""
         self.stream.clear()
-        self.deaf, self.told, self.told_seq = False, self.rev, len(self.messages)
+        self.deaf, self.told, self.told_seq, self.told_cleared = False, self.rev, len(self.messages), self.cleared
 
     def heal(self) -> None:
         """The gateway fetches what it has missed: new messages by `seq`, then changes of older ones by `rev`."""
         self.deaf = False
-        missed = [view for view in self.messages if view.rev > self.told]
+        missed = [view for view in self.standing if view.rev > self.told]
         missed.sort(key=lambda view: (0, view.seq) if view.seq > self.told_seq else (1, view.rev))
+        if self.cleared > self.told_cleared:
+            self.stream.append(cleared(self.cleared, self.rev, self.told if missed else self.rev))
         for view in missed:
             kind = "message.created" if view.seq > self.told_seq else "message.updated"
             self.stream.append(live(view, self.rev if view is missed[-1] else self.told, kind))
-        self.told, self.told_seq = self.rev, len(self.messages)
+        self.told, self.told_seq, self.told_cleared = self.rev, len(self.messages), self.cleared
 
     def give_up(self) -> None:
         """The gateway has missed too much to heal: its clients have to fetch it."""
-        self.deaf, self.told, self.told_seq = False, self.rev, len(self.messages)
+        self.deaf, self.told, self.told_seq, self.told_cleared = False, self.rev, len(self.messages), self.cleared
         self.stream.append(Event("room.reset", {"epoch": self.epoch}, ROOM))
 
     def sync(self, cursor: str) -> RoomSyncView:
         epoch, rev = cursor.split(":")
         reset = epoch != self.epoch or int(rev) > self.rev
-        changed = sorted((view for view in self.messages if view.rev > int(rev)), key=lambda view: view.rev)[:PAGE]
-        shown = self.messages if reset else changed
-        reached = self.rev if reset else (changed[-1].rev if changed else int(rev))
+        changed = sorted((view for view in self.standing if view.rev > int(rev)), key=lambda view: view.rev)[:PAGE]
+        shown = self.standing if reset else changed
+        reached = changed[-1].rev if len(changed) == PAGE and not reset else self.rev
         return RoomSyncView(
             epoch=self.epoch, seq=len(self.messages), rev=self.rev, cursor=f"{self.epoch}:{reached}", reset=reset,
-            has_more=reached < self.rev, messages=list(shown),
+            has_more=reached < self.rev, messages=list(shown), cleared_seq=self.cleared,
         )  # fmt: skip
 
     def _announce(self, kind: str, view: MessageView) -> None:
@@ -111,7 +132,8 @@ class Reader:
         self.timeline.drop_held()
         self.room.connect()
         self.work, self.behind = None, False
-        if not self.timeline.meet(Position(self.room.epoch, len(self.room.messages), self.room.rev)):
+        standing = Position(self.room.epoch, len(self.room.messages), self.room.rev)
+        if not self.timeline.meet(standing, self.room.cleared):
             self.fall_behind()
 
     def purge(self) -> None:
@@ -169,16 +191,26 @@ class Reader:
 def check(reader: Reader) -> None:
     """The application has the room's state, was told of messages in order, and of no state twice."""
     state: dict[int, tuple[int, str]] = {}
+    last = gone = 0
     for event in reader.log:
         if event.type == RESET:
             state = {item["seq"]: (item["rev"], item["content"]) for item in event.data["messages"]}
+            last, gone = event.seq, event.data["cleared_seq"]
             continue
+        if event.type == CLEARED:
+            assert event.data["seq"] > gone
+            gone = event.data["seq"]
+            last = max(last, gone)
+            state = {seq: it for seq, it in state.items() if seq > gone}
+            continue
+        assert event.seq > gone
         if event.type == "message.created":
-            assert event.seq == len(state) + 1
+            assert event.seq == last + 1
+            last = event.seq
         assert event.data["rev"] > state.get(event.seq, (0, ""))[0]
-        assert event.seq <= len(state) + 1
+        assert event.seq <= last
         state[event.seq] = (event.data["rev"], event.data["content"])
-    assert list(state.values()) == [(view.rev, view.content) for view in reader.room.messages]
+    assert state == {view.seq: (view.rev, view.content) for view in reader.room.standing}
     position = reader.timeline.position
     assert position == (reader.room.epoch, len(reader.room.messages), reader.room.rev)
 
@@ -186,6 +218,7 @@ def check(reader: Reader) -> None:
 ACTIONS: dict[str, Callable[[Reader, int], None]] = {
     "send": lambda reader, _: reader.room.send(),
     "edit": lambda reader, which: reader.room.edit(which),
+    "clear": lambda reader, _: reader.room.clear(),
     "miss": lambda reader, _: setattr(reader.room, "deaf", True),
     "give up": lambda reader, _: reader.room.give_up(),
     "heal": lambda reader, _: reader.room.heal(),

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from shared.bus.codec import encode_event, join_batch, to_json
 from shared.contracts.content import MessageType, MessageView, SenderView
-from shared.contracts.messages import MessageCreated, MessageDeleted, MessageUpdated, TimelineEvent
+from shared.contracts.messages import MessageCreated, MessageDeleted, MessageUpdated, TimelineCleared, TimelineEvent
 from shared.contracts.timeline import RoomSyncView
 from tests.unit.feeds_world import NOW, PAGE, ROOM, Asked, Client, connection, gateway
 
@@ -25,7 +25,8 @@ class Streams(RuleBasedStateMachine):
         super().__init__()
         self.hub, self.fanout = asyncio.run(gateway())
         self.messages: list[MessageView] = []
-        self.rev = 0
+        self.rev = self.cleared = 0
+        self.clearings: list[tuple[int, int]] = []
         self.wire: list[bytes] = []
         self.clients: list[Client] = []
         self.asked: list[Asked] = []
@@ -53,10 +54,28 @@ class Streams(RuleBasedStateMachine):
         self.messages.append(view)
         self.change(MessageCreated, view)
 
-    @precondition(lambda self: self.messages)
+    @property
+    def standing(self) -> list[MessageView]:
+        """The messages that were not cleared."""
+        return self.messages[self.cleared :]
+
+    @precondition(lambda self: self.standing)
+    @rule()
+    def clear(self) -> None:
+        self.rev += 1
+        self.cleared = len(self.messages)
+        self.clearings.append((self.rev, self.cleared))
+        event = TimelineCleared(room_id=ROOM, seq=self.cleared, rev=self.rev, by="alice", at=NOW)
+        envelope = encode_event(
+            id=f"cleared:{self.rev}", source="/model", type=event.TYPE, subject=ROOM, tenant="default",
+            time=NOW, data=to_json(event), seq=self.cleared, rev=self.rev,
+        )  # fmt: skip
+        self.wire.append(envelope)
+
+    @precondition(lambda self: self.standing)
     @rule(data=st.data(), deleted=st.booleans())
     def alter(self, data: st.DataObject, *, deleted: bool) -> None:
-        view = data.draw(st.sampled_from(self.messages))
+        view = data.draw(st.sampled_from(self.standing))
         self.rev += 1
         update = {"rev": self.rev, "deleted_at" if deleted else "edited_at": NOW}
         self.change(MessageDeleted if deleted else MessageUpdated, view.model_copy(update=update))
@@ -114,18 +133,18 @@ class Streams(RuleBasedStateMachine):
         """The messages service looks: what it sees is older when the answer arrives."""
         asked = data.draw(st.sampled_from(self.asked))
         if asked.client is not None:
-            asked.state = asked.state or (len(self.messages), self.rev)
+            asked.state = asked.state or (len(self.messages), self.rev, self.cleared)
         elif not asked.answered:
             asked.pages.append(self.page(asked))
 
     def page(self, asked: Asked) -> RoomSyncView:
         """The next page of what has changed since the feed's cursor, or the last page's."""
         after = int(asked.pages[-1].cursor.split(":")[1]) if asked.pages else asked.feed.rev
-        changed = sorted((view for view in self.messages if view.rev > after), key=lambda view: view.rev)[:PAGE]
+        changed = sorted((view for view in self.standing if view.rev > after), key=lambda view: view.rev)[:PAGE]
         reached = changed[-1].rev if len(changed) == PAGE else self.rev
         return RoomSyncView(
             epoch="0", seq=len(self.messages), rev=self.rev, cursor=f"0:{reached}", reset=False,
-            has_more=reached < self.rev, messages=changed,
+            has_more=reached < self.rev, messages=changed, cleared_seq=self.cleared,
         )  # fmt: skip
 
     @precondition(lambda self: any(asked.answered for asked in self.asked))
@@ -139,13 +158,13 @@ class Streams(RuleBasedStateMachine):
         if asked.client is None:
             self.fanout._healed(asked.feed, asked.pages)
         elif asked.client in self.clients and asked.state is not None:
-            seq, rev = asked.state
-            frames = asked.feed.start(asked.client.connection, "0", seq, rev)
+            seq, rev, cleared = asked.state
+            frames = asked.feed.start(asked.client.connection, "0", seq, rev, cleared)
             if frames is None:
                 self.asked.append(Asked(asked.feed, asked.client))
                 return
             asked.client.connection.out += frames
-            asked.client.tell(seq, rev)
+            asked.client.tell(seq, rev, cleared)
             if asked.feed.behind:
                 self.fanout.heal(asked.feed)
 
@@ -163,18 +182,23 @@ class Streams(RuleBasedStateMachine):
     @invariant()
     def every_client_sees_each_message_once_and_in_order(self) -> None:
         for client in self.clients:
-            client.read(len(self.messages), self.rev)
+            client.read(len(self.messages), self.rev, self.cleared)
             if client.told is not None:
-                first = client.told[0] + 1
-                assert client.created == list(range(first, first + len(client.created)))
+                # In order and without a gap, but for what was cleared before it could be shown.
+                skipped = set(range(client.told[0] + 1, client.cleared + 1)) - set(client.created)
+                assert sorted({*client.created, *skipped}) == list(
+                    range(client.told[0] + 1, client.told[0] + 1 + len(client.created) + len(skipped))
+                )
+                assert client.created == sorted(set(client.created))
 
     @invariant()
     def a_cursor_never_claims_what_was_not_shown(self) -> None:
         for client in self.clients:
             if client.told is not None:
-                for view in self.messages:
+                for view in self.standing:
                     if client.told[1] < view.rev <= client.cursor:
                         assert client.latest.get(view.seq) == view.rev
+                assert all(seq <= client.cleared for rev, seq in self.clearings if rev <= client.cursor)
 
     @override
     def teardown(self) -> None:
@@ -186,7 +210,7 @@ class Streams(RuleBasedStateMachine):
                 for asked in list(self.asked):
                     while not asked.answered:
                         if asked.client is not None:
-                            asked.state = (len(self.messages), self.rev)
+                            asked.state = (len(self.messages), self.rev, self.cleared)
                         else:
                             asked.pages.append(self.page(asked))
                     self.settle(asked)
@@ -195,7 +219,8 @@ class Streams(RuleBasedStateMachine):
         self.every_client_sees_each_message_once_and_in_order()
         for client in self.clients:
             assert client.told is not None
-            for view in self.messages:
+            assert client.cleared == self.cleared
+            for view in self.standing:
                 if view.rev > client.told[1]:
                     assert client.latest.get(view.seq) == view.rev
 
