@@ -127,7 +127,7 @@ async def main(service: Service) -> None:
             async with asyncio.timeout(GOODBYE):
                 await hub.empty.wait()
 
-    service.on_drain += [answer_what_is_asked, say_goodbye, publisher.flush]
+    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
     await runner.cleanup()
 

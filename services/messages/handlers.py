@@ -203,9 +203,7 @@ class CommandHandler:
                 if made < len(requests):
                     decided = self._plan(requests[:made], snapshot, now)
                     events = self._events(decided, now)
-                await self._repository.mark(
-                    decided.marks, {key for key, moved in decided.moved.items() if moved.private}
-                )
+                await self._repository.mark(decided.marks, decided.pointed)
             except Exception as error:
                 again = True
                 if isinstance(error, Fenced) or is_duplicate(error):

@@ -143,3 +143,8 @@ class Plan:
     """What gateways say has been delivered, which may be stored later."""
     refused_by_access: set[str] = field(default_factory=set)
     ends: list[int] = field(default_factory=list)
+
+    @property
+    def pointed(self) -> set[tuple[str, str]]:
+        """Whose marks begin or end to say from where on they are unread."""
+        return {key for key, moved in self.moved.items() if moved.private}
