@@ -132,7 +132,7 @@ async def main(service: Service) -> None:
                 await hub.empty.wait()
         attendance.leave()
 
-    service.on_drain += [answer_what_is_asked, say_goodbye, publisher.flush]
+    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
     await runner.cleanup()
 

@@ -216,9 +216,7 @@ class CommandHandler:
                 if made < len(requests):
                     decided = plan(requests[:made], snapshot, now, self._limits)
                     events = self._events(decided, now)
-                await self._repository.mark(
-                    decided.marks, {key for key, moved in decided.moved.items() if moved.private}
-                )
+                await self._repository.mark(decided.marks, decided.pointed)
                 await self._leave_behind(decided, snapshot)
             except Exception as error:
                 again = True

@@ -201,3 +201,8 @@ class Plan:
     """What edits have replaced."""
     forgotten: set[str] = field(default_factory=set)
     """Deleted messages, whose revisions go with them."""
+
+    @property
+    def pointed(self) -> set[tuple[str, str]]:
+        """Whose marks begin or end to say from where on they are unread."""
+        return {key for key, moved in self.moved.items() if moved.private}
