@@ -201,7 +201,7 @@ TELL: dict[str, Tell] = {
     for row in (
         Tell("ready", Ready, "The first frame of every connection.", in_room=False),
         Tell("room.subscribed", RoomStateView, "The connection follows a room one has just come into."),
-        Tell("presence.reset", Done, "Changes of presence may have been missed: ask for it again.", in_room=False),
+        Tell("missed", Done, "Presence and favorites may have changed unheard: ask for them again.", in_room=False),
         Tell("room.reset", Reset, "Too much was missed, or the history was reset: read the room afresh."),
     )
 }

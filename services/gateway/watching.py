@@ -95,10 +95,8 @@ class Watching:
             self._hub.post_all(connections, native.personal(envelope["type"], data))
 
     def missed(self) -> None:
-        """Changes may have passed unheard: who is told of any is to ask again."""
-        self._latest.clear()
-        told = dict.fromkeys([*self._watched, *(one for one in self._hub.connections.values() if one.feeds)])
-        self._hub.post_all(told, native.personal("presence.reset", {}))
+        """Changes may have passed unheard, and no number shows it: everybody is to ask again for what they show."""
+        self._hub.post_all(self._hub.connections.values(), native.personal("missed", {}))
 
     def _is_news(self, user: User, data: JSON) -> bool:
         """Whether a change is newer than the last one told; then it is the last one."""

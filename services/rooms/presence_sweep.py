@@ -21,7 +21,7 @@ from shared.mongo import PyMongoError
 log = get_logger(__name__)
 
 LONGEST_PAUSE = 1.0
-SHORTEST_PAUSE = 0.05
+SHORTEST_PAUSE = 0.1
 STALLED = 2.0
 """Seconds a look may be late by; a process that stood still for longer has not heard the gateways either."""
 
@@ -54,7 +54,8 @@ class PresenceSweep:
 
     async def run(self) -> None:
         """Look for ever."""
-        pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, self._grace.total_seconds() / 4))
+        quarter = self._grace.total_seconds() / 4 or LONGEST_PAUSE
+        pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, quarter))
         while True:
             await asyncio.sleep(pause)
             try:
@@ -69,14 +70,14 @@ class PresenceSweep:
         self._looked_at = at
         heard_for = at - self._heard_since
         if heard_for >= self._lease:
-            await self._end_gateways(at)
+            await self._store.expire(at)
+        await self._end_gateways(at)
         if heard_for >= self._grace:
             await self._each_page(lambda: self._store.due(at, PAGE), lambda one: rules.settle(one, at, self._grace))
         self._announcer.put(await self._store.untold(at - LEFT_BEHIND, PAGE))
         self._looked_at = now()
 
     async def _end_gateways(self, at: datetime) -> None:
-        await self._store.expire(at)
         dead = await self._store.dead()
 
         def decide(presence: Presence) -> Presence:

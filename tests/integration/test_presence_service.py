@@ -149,8 +149,10 @@ async def test_an_unreadable_presence_begins_anew(caller: Caller, gateway: Repor
     assert [await status_of(caller, name) for name in (user, other)] == ["online", "online"]
 
 
-async def test_a_change_names_the_open_rooms_that_are_not_too_large(caller: Caller, gateway: Reporter) -> None:
-    """Neither those one has no part in, nor deleted or crowded ones."""
+async def test_a_change_names_the_open_rooms_that_are_not_too_large(
+    caller: Caller, gateway: Reporter, rooms_database: Mongo
+) -> None:
+    """Neither those one has no part in, nor deleted, closed or crowded ones."""
     user, tenant = somebody(), "default"
     owner = Actor(id=somebody(), tenant=tenant)
     crowd = [somebody() for _ in range(200)]
@@ -159,12 +161,14 @@ async def test_a_change_names_the_open_rooms_that_are_not_too_large(caller: Call
     crowded = (await caller.ask(owner, CreateRoom(members=[user, *crowd])))["room"]["id"]
     deleted = (await caller.ask(owner, CreateRoom(members=[user])))["room"]["id"]
     await caller.ask(owner, DeleteRoom(room_id=deleted))
+    closed = (await caller.ask(owner, CreateRoom(members=[user])))["room"]["id"]
+    await rooms_database.collection("rooms").update_one({"_id": closed}, {"$set": {"closed": True}})
     others = (await caller.ask(owner, CreateRoom()))["room"]["id"]
     await gateway.tell(user)
     [event] = await caller.events_of(user, lambda events: len(events) == 1)
     assert event["tenant"] == tenant
     assert set(event["data"]["rooms"]) == {group, direct}
-    assert crowded not in event["data"]["rooms"]
+    assert not {crowded, closed, deleted} & set(event["data"]["rooms"])
     await caller.ask(owner, AddMember(room_id=others, user_id=user))
     await caller.ask(Actor(id=user), SetPresence(status=PresenceStatus.AWAY))
     events = await caller.events_of(user, lambda events: len(events) == 2)

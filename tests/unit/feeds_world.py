@@ -96,7 +96,7 @@ class Client:
             elif told["type"] == "timeline.cleared":
                 self.cleared = max(self.cleared, told["data"]["seq"])
                 self.cursor = max(self.cursor, told["rev"])
-            elif told["type"] != "presence.reset" and told["data"]["rev"] > self.known:
+            elif told["type"] != "missed" and told["data"]["rev"] > self.known:
                 self.take(told)
         self.connection.out.clear()
 

@@ -140,15 +140,14 @@ async def test_the_memory_of_changes_is_bounded() -> None:
 
 
 async def test_who_may_have_missed_something_is_told_to_ask_again() -> None:
-    """Whoever follows a room or watches somebody; then the numbers count afresh."""
+    """Whoever is connected: presence and favorites have nothing that shows a gap."""
     world = World()
     follower, watcher, idle = world.connect("alice", "home", "r1"), world.connect("carol"), world.connect("dave")
     world.watch(watcher, "bob")
     world.change("bob", 1, "r1")
     world.watching.missed()
-    for connection in (follower, watcher):
-        assert told(connection)[-1] == {"type": "presence.reset", "data": {}}
-    assert told(idle) == []
+    for connection in (follower, watcher, idle):
+        assert told(connection)[-1] == {"type": "missed", "data": {}}
 
 
 async def test_what_is_personal_reaches_ones_own_devices() -> None:
