@@ -56,12 +56,12 @@ class UserDeleted(Told):
 
 
 class EventCreated(Told):
-    """An event, with who made it and who takes part."""
+    """An event, with who made it. `participants`, where given, are all who take part."""
 
     event_id: Id
     title: Title | None = None
     creator_id: Id | None = None
-    participants: tuple[Id, ...] = Field(default=(), max_length=MAX_PARTICIPANTS)
+    participants: tuple[Id, ...] | None = Field(default=None, max_length=MAX_PARTICIPANTS)
 
 
 class EventUpdated(Told):
@@ -201,9 +201,10 @@ class ParticipationView(View):
 
 
 class ParticipationsView(View):
-    """Wishes to take part in one object."""
+    """A page of wishes to take part in one object; `next` asks for the following one."""
 
     participations: list[ParticipationView]
+    next: str | None = None
 
 
 class ApplyExternal(Command):
@@ -228,13 +229,15 @@ class SetParticipation(Command):
 
 
 class ListParticipations(Query):
-    """Wishes to take part in an object: all for the owner of its room, one's own for everybody else."""
+    """Wishes to take part in an object, by their ids: all for the owner of its room, one's own for everybody else."""
 
     TYPE: ClassVar = "participations.list"
     OWNER: ClassVar = Service.ROOMS
     RESULT: ClassVar = ParticipationsView
 
     external: External
+    after: Id | None = None
+    limit: int = Field(default=100, ge=1, le=500)
 
 
 COMMANDS: dict[str, type[Command]] = {command.TYPE: command for command in (ApplyExternal, SetParticipation)}
