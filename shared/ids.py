@@ -48,6 +48,16 @@ def group_room_id(tenant: str, creator: str, client_id: str) -> str:
     return "g" + _digest(15, tenant, creator, client_id)
 
 
+def pair_room_id(tenant: str, kind: str, one: str, other: str) -> str:
+    """The one room of its kind of a pair of users in verified roles, whoever starts."""
+    return "p" + _digest(15, tenant, kind, *sorted((one, other)))
+
+
+def external_room_id(tenant: str, kind: str, external_id: str) -> str:
+    """The one room of an object of another system, whoever makes it."""
+    return "x" + _digest(15, tenant, kind, external_id)
+
+
 def fingerprint(kind: str, content: str, metadata: object) -> str:
     """A short hash of what was sent, to tell a retry from another body under the same client_id."""
     return _digest(8, kind, "" if metadata is None else json.dumps(metadata, sort_keys=True), content)

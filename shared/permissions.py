@@ -165,7 +165,7 @@ DENIED: Mapping[Denial, frozenset[Action]] = {
 
 RANK: Mapping[Role, int] = {Role.OWNER: 3, Role.ADMIN: 2, Role.MEMBER: 1, Role.READ_ONLY: 0}
 
-NONE: frozenset[Denial] = frozenset()
+NO_DENIALS: frozenset[Denial] = frozenset()
 
 
 class Verdict(NamedTuple):
@@ -180,7 +180,7 @@ def allowed(
     kind: RoomType,
     role: Role | None,
     global_roles: Collection[str],
-    denials: Collection[Denial] = NONE,
+    denials: Collection[Denial] = NO_DENIALS,
 ) -> bool:
     """Whether somebody may do `action` in a room of type `kind`.
 
@@ -202,7 +202,7 @@ def explain(
     kind: RoomType,
     role: Role | None,
     global_roles: Collection[str],
-    denials: Collection[Denial] = NONE,
+    denials: Collection[Denial] = NO_DENIALS,
 ) -> Verdict:
     """What `allowed` answers, with the rule that decides."""
     for denial in sorted(denials):
@@ -218,7 +218,7 @@ def explain(
 
 
 def capabilities(
-    kind: RoomType, role: Role | None, global_roles: Collection[str], denials: Collection[Denial] = NONE
+    kind: RoomType, role: Role | None, global_roles: Collection[str], denials: Collection[Denial] = NO_DENIALS
 ) -> tuple[Action, ...]:
     """All that somebody may do in a room."""
     return tuple(action for action in Action if allowed(action, kind, role, global_roles, denials))

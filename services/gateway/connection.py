@@ -14,6 +14,7 @@ from shared.auth import Identity
 from shared.bus.codec import encode_actor
 from shared.contracts.errors import CloseCode
 from shared.contracts.membership import Role, RoomType
+from shared.permissions import Denial
 
 if TYPE_CHECKING:
     from services.gateway.feeds import Feed
@@ -28,10 +29,17 @@ _slow = metrics.counter("slow_consumers", "Connections closed because their read
 
 
 class Standing(NamedTuple):
-    """How a connection's user stands in a room it follows: the room's type, and their role if a member."""
+    """How a connection's user stands in a room it follows: the room's type, their role if a member, what is denied."""
 
     kind: RoomType
     role: Role | None
+    muted: bool = False
+    closed: bool = False
+
+    @property
+    def denials(self) -> list[Denial]:
+        """What is denied to them there."""
+        return [denial for denial, holds in ((Denial.MUTED, self.muted), (Denial.CLOSED, self.closed)) if holds]
 
 
 class Connection:

@@ -5,8 +5,9 @@ whoever is told to have left a room while it is looked up does not join it on th
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from services.gateway import native
 from services.gateway.connection import Connection, Standing
@@ -28,6 +29,7 @@ from shared.contracts.rooms import (
     MemberUpdated,
     RoomCreated,
     RoomDeleted,
+    RoomUpdated,
 )
 from shared.contracts.timeline import RoomStateView
 from shared.logging import get_logger
@@ -211,9 +213,11 @@ class Subscriptions:
         elif kind == MemberAdded.TYPE:
             reached |= self._enter(tenant, data["member"], data["room"])
         elif kind == MemberUpdated.TYPE:
-            for connection in self._hub.connections_of(tenant, data["member"]["user_id"]):
-                if (standing := connection.standing.get(room_id)) is not None:
-                    connection.standing[room_id] = standing._replace(role=Role(data["member"]["role"]))
+            member = data["member"]
+            connections = self._hub.connections_of(tenant, member["user_id"])
+            _restand(connections, room_id, role=Role(member["role"]), muted=member.get("muted", False))
+        elif kind == RoomUpdated.TYPE:
+            _restand(reached, room_id, closed=data["room"].get("closed", False))
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
             reached |= self._leave(removed, room_id)
@@ -232,7 +236,7 @@ class Subscriptions:
             connection for connection in self._hub.connections_of(tenant, member["user_id"]) if connection.follows_rooms
         ]
         for connection in connections:
-            self._begin(connection, {**room, "role": member["role"]})
+            self._begin(connection, {**room, "role": member["role"], "muted": member.get("muted", False)})
         return dict.fromkeys(connections)
 
     def _begin(self, connection: Connection, room: JSON) -> None:
@@ -309,7 +313,19 @@ class Subscriptions:
 
 def _learn(connection: Connection, room: JSON) -> None:
     role = room.get("role")
-    connection.standing[room["id"]] = Standing(RoomType(room["type"]), None if role is None else Role(role))
+    connection.standing[room["id"]] = Standing(
+        RoomType(room["type"]),
+        None if role is None else Role(role),
+        muted=room.get("muted") or False,
+        closed=room.get("closed", False),
+    )
+
+
+def _restand(connections: Iterable[Connection], room_id: str, **changes: Any) -> None:
+    """Something about how these stand in a room has changed."""
+    for connection in connections:
+        if (standing := connection.standing.get(room_id)) is not None:
+            connection.standing[room_id] = standing._replace(**changes)
 
 
 def _summary(room: JSON, state: RoomStateView) -> JSON:

@@ -39,7 +39,7 @@ class Typists:
         standing = connection.standing.get(room_id)
         if room_id not in connection.feeds or standing is None:
             raise ChatError(ErrorCode.FORBIDDEN, f"This connection does not follow room '{room_id}'.")
-        if not allowed(Action.TYPE, standing.kind, standing.role, connection.identity.actor.roles):
+        if not allowed(Action.TYPE, standing.kind, standing.role, connection.identity.actor.roles, standing.denials):
             raise ChatError(ErrorCode.FORBIDDEN, "You may not type in this room.")
         rooms = self._typing.setdefault(connection, {})
         since = rooms.get(room_id)

@@ -1,8 +1,9 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
-from services.rooms.handlers import CommandTable, QueryTable, RoomCommands, RoomQueries
+from services.rooms.handlers import CommandTable, RoomCommands
 from services.rooms.outbox import Outbox
 from services.rooms.people import PeopleCommands
+from services.rooms.queries import QueryTable, RoomQueries
 from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link

@@ -4,19 +4,31 @@ What is the same for every command stands here: ids, rights, repetitions, views.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from shared import ids
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.membership import Action, LeftView, MemberResult, MemberView, Role, RoomResult, RoomType, RoomView
+from shared.contracts.membership import (
+    Action,
+    External,
+    LeftView,
+    MemberResult,
+    MemberView,
+    ReconciledView,
+    Role,
+    RoomResult,
+    RoomType,
+    RoomView,
+)
 from shared.contracts.people import UserView
 from shared.contracts.rooms import CreateRoom, LeaveRoom, RoomCommand, RoomEvent
-from shared.permissions import allowed
+from shared.permissions import POLICIES, Denial, Key, allowed, capabilities
 
 
 class Applied(NamedTuple):
@@ -33,6 +45,7 @@ class Member:
     user_id: str
     role: Role
     joined_at: datetime
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,8 @@ class Room:
     fingerprint: str
     """Of the command that made it."""
     applied: tuple[Applied, ...]
+    external: External | None = None
+    closed: bool = False
     deleted_at: datetime | None = None
 
 
@@ -75,12 +90,12 @@ class Case(Visit):
     """What the room will remember this command by."""
     now: datetime
     target: Member | None = None
-    person: UserView | None = None
-    """The directory's entry of the user the command is about."""
+    people: Mapping[str, UserView] = field(default_factory=dict)
+    """The directory's entries of those the command is about."""
     seniors: tuple[Member, ...] = ()
     """The two highest members, the longest-standing first among equals."""
-    everyone: tuple[str, ...] = ()
-    """All members' ids; for deletion only."""
+    everyone: tuple[Member, ...] = ()
+    """All members; only for the commands that are about all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,32 +135,66 @@ def require(visit: Visit, action: Action) -> Room:
     Raises:
         ChatError: `not_found` for a room that is deleted, of another tenant or was never made: one answer for all.
     """
-    room = visit.room
-    if room is None or room.deleted_at is not None:
-        raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{visit.room_id}'.")
-    role = role_of(visit.caller)
-    if not allowed(action, room.type, role, visit.actor.roles):
+    room, role = living(visit), role_of(visit.caller)
+    if not allowed(action, room.type, role, visit.actor.roles, denials_of(room, visit.caller)):
         who = "Who is not a member" if role is None else f"A member who is {role}"
         raise ChatError(ErrorCode.FORBIDDEN, f"{who} may not {action.replace('_', ' ')} in this {room.type} room.")
     return room
 
 
+def living(visit: Visit) -> Room:
+    """The room, if it exists, whether or not the visitor may enter it. Raises ChatError `not_found`."""
+    if visit.room is None or visit.room.deleted_at is not None:
+        raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{visit.room_id}'.")
+    return visit.room
+
+
+def denials_of(room: Room, member: Member | None) -> tuple[Denial, ...]:
+    """What is denied to a member, or to anybody else (None), whatever their rights."""
+    muted = (Denial.MUTED,) if member is not None and member.muted else ()
+    return (*muted, Denial.CLOSED) if room.closed else muted
+
+
 def room_id_of(command: RoomCommand, actor: Actor, client_id: str) -> str:
-    """The room a command is about; a new one's id follows from who makes it with whom, or with which client_id."""
+    """The room a command is about; a new one's id follows from what makes it one and the same.
+
+    Raises:
+        ChatError: `invalid` where the command does not say that.
+    """
     if not isinstance(command, CreateRoom):
         return str(command.room)
-    if command.type is RoomType.DIRECT:
-        return ids.direct_room_id(actor.tenant, actor.id, *other_members(command, actor.id))
+    key = POLICIES[command.type].key
+    if command.external is not None:
+        return ids.external_room_id(actor.tenant, command.external.kind, command.external.id)
+    if key is Key.EXTERNAL:
+        raise ChatError(ErrorCode.INVALID, f"A room of type {command.type} belongs to an object: name its 'external'.")
+    if key is Key.PAIR:
+        one, (other,) = command.owner or actor.id, other_members(command, actor)
+        if command.type is RoomType.DIRECT:
+            return ids.direct_room_id(actor.tenant, one, other)
+        return ids.pair_room_id(actor.tenant, command.type, one, other)
     return ids.group_room_id(actor.tenant, actor.id, client_id)
 
 
-def other_members(command: CreateRoom, creator: str) -> list[str]:
-    """Who is in a new room beside its creator, each once."""
-    others = list(dict.fromkeys(user_id for user_id in command.members if user_id != creator))
-    if command.type is RoomType.DIRECT and len(others) != 1:
+def founder_of(command: CreateRoom, actor: Actor) -> str | None:
+    """Who a new room begins with: its owner or maker. None where whoever makes such rooms is not in them."""
+    if command.owner is not None or POLICIES[command.type].creators is not None:
+        return command.owner
+    return actor.id
+
+
+def other_members(command: CreateRoom, actor: Actor) -> list[str]:
+    """Who is in a new room beside its founder, each once.
+
+    Raises:
+        ChatError: `invalid` where a room of two has not exactly one.
+    """
+    founder = founder_of(command, actor)
+    others = list(dict.fromkeys(user_id for user_id in command.members if user_id != founder))
+    if POLICIES[command.type].key is Key.PAIR and len(others) != 1:
         raise ChatError(
             ErrorCode.INVALID,
-            f"A direct room has exactly one member beside its creator; 'members' names {len(others)}.",
+            f"A {command.type} room has exactly one member beside its creator; 'members' names {len(others)}.",
         )
     return others
 
@@ -167,13 +216,31 @@ def standing(case: Case, command: RoomCommand) -> View:
         return LeftView(room_id=case.room_id, user_id=leaver)
     room = require(case, Action.READ)
     if command.RESULT is RoomResult:
-        return RoomResult(room=room_view(room, role_of(case.caller)))
+        return RoomResult(room=seen(case, room))
+    if command.RESULT is ReconciledView:
+        return ReconciledView(room_id=room.id, added=0, removed=0, changed=0)
     target = require_target(case, getattr(command, "user_id", ""))
-    return MemberResult(room_id=room.id, member=member_view(target, case.person))
+    return MemberResult(room_id=room.id, member=member_view(target, case.people.get(target.user_id)))
 
 
-def room_view(room: Room, role: Role | None = None) -> RoomView:
-    """What readers see of a room; `role` is the reader's own."""
+def seen(visit: Visit, room: Room) -> RoomView:
+    """What a visitor sees of a room: itself, and how they stand in it."""
+    return as_seen(room, visit.caller, visit.actor.roles)
+
+
+def as_seen(room: Room, member: Member | None, roles: Sequence[str]) -> RoomView:
+    """What a member (or somebody else, None) sees of a room, who has these global roles."""
+    return room_view(room).model_copy(
+        update={
+            "role": role_of(member),
+            "muted": None if member is None else member.muted,
+            "capabilities": _capabilities(room.type, role_of(member), tuple(roles), denials_of(room, member)),
+        }
+    )
+
+
+def room_view(room: Room) -> RoomView:
+    """What everybody sees of a room."""
     return RoomView(
         id=room.id,
         tenant=room.tenant,
@@ -184,14 +251,17 @@ def room_view(room: Room, role: Role | None = None) -> RoomView:
         updated_at=room.updated_at,
         version=room.version,
         member_count=room.member_count,
+        external=room.external,
+        closed=room.closed,
         metadata=None if room.metadata is None else dict(room.metadata),
-        role=role,
     )
 
 
 def member_view(member: Member, person: UserView | None = None) -> MemberView:
     """What readers see of a membership."""
-    return MemberView(user_id=member.user_id, role=member.role, joined_at=member.joined_at, user=person)
+    return MemberView(
+        user_id=member.user_id, role=member.role, joined_at=member.joined_at, muted=member.muted, user=person
+    )
 
 
 def reused(command: RoomCommand) -> ChatError:
@@ -212,3 +282,11 @@ def require_target(case: Case, user_id: str) -> Member:
 def role_of(member: Member | None) -> Role | None:
     """A member's role; nobody has none."""
     return None if member is None else member.role
+
+
+@lru_cache(maxsize=4096)
+def _capabilities(
+    kind: RoomType, role: Role | None, roles: tuple[str, ...], denials: tuple[Denial, ...]
+) -> tuple[Action, ...]:
+    """Few combinations, many rooms in a list."""
+    return capabilities(kind, role, roles, denials)

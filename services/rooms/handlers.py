@@ -1,55 +1,48 @@
-"""Commands and queries of the rooms service: one row each. Loads, lets the rule decide, stores, announces."""
+"""Commands of the rooms service: one row each. Loads, lets the rule decide, stores, announces."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from services.rooms import rules
-from services.rooms.domain import (
-    Applied,
-    Case,
-    Change,
-    Rule,
-    Visit,
-    applied,
-    decide,
-    member_view,
-    require,
-    role_of,
-    room_id_of,
-    room_view,
-)
+from services.rooms.domain import Applied, Case, Change, Room, Rule, applied, decide, room_id_of
 from services.rooms.outbox import Outbox
+from services.rooms.remarks import Remark, concerned, remarks
 from services.rooms.repository import Conflict, Record, Repository
-from shared.bus.codec import encode_event, to_json
-from shared.bus.topology import event_key
-from shared.contracts.base import Command, Query, View
+from shared.bus.codec import encode_actor, encode_event, encode_request, to_json
+from shared.bus.topology import COMMANDS, EVENTS, command_key, event_key
+from shared.contracts.base import Command, View
+from shared.contracts.content import MessageType
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.membership import AccessView, Action, MembersView, RoomsView, RoomView
+from shared.contracts.membership import AuditEntry
+from shared.contracts.messages import SendMessage
 from shared.contracts.rooms import (
     AddMember,
+    CloseRoom,
     CreateRoom,
     DeleteRoom,
-    GetAccess,
-    GetRoom,
     LeaveRoom,
-    ListMembers,
-    ListRooms,
+    MuteMember,
     RemoveMember,
     RoomCommand,
     RoomEvent,
+    SetMembers,
     SetRole,
     UpdateRoom,
 )
 from shared.mongo import Session
 from shared.permissions import GlobalRole
+from shared.tracing import new_traceparent
 
 SOURCE = "/rooms"
+SYSTEM = "system"
+"""The id of who writes system messages."""
+
 ATTEMPTS = 100
 LONGEST_PAUSE = 0.1
 SUSPICIOUS = 20
@@ -65,14 +58,17 @@ CHANGES: Mapping[type[RoomCommand], Rule] = {
     AddMember: rules.add_member,
     RemoveMember: rules.remove_member,
     SetRole: rules.set_role,
+    MuteMember: rules.mute_member,
+    SetMembers: rules.set_members,
+    CloseRoom: rules.close,
 }
 """The commands that change a room."""
 
+ABOUT_ALL = (DeleteRoom, SetMembers)
+"""Those that need to know all its members."""
+
 CommandTable = Mapping[type[Command], Callable[[RequestEnvelope, Any], Awaitable[View]]]
 """Who carries which command out; gives its result or raises ChatError."""
-
-QueryTable = Mapping[type[Query], Callable[[Actor, Any], Awaitable[View]]]
-"""Who answers which query, or raises ChatError."""
 
 
 class RoomCommands:
@@ -90,9 +86,15 @@ class RoomCommands:
         mark = applied(command, actor, envelope.id)
 
         async def work(session: Session) -> tuple[Change, list[Record]]:
-            change = decide(await self._case(room_id, actor, command, mark, session), command, rule)
-            records = self._records(change, envelope)
-            await self._repository.save(change, records, session)
+            case = await self._case(room_id, actor, command, mark, session)
+            change = decide(case, command, rule)
+            if change.room is None:
+                return change, []
+            people = await self._repository.people(actor.tenant, concerned(change), session)
+            said = remarks(case.room, change, people)
+            records = [*_events(change.room, change.events, envelope, self._shards)]
+            records += _messages(change.room, said, envelope, self._shards)
+            await self._repository.save(change, _entry(change.room, actor, command), records, session)
             return change, records
 
         change, records = await self._against_rivals(lambda: self._repository.transaction(work))
@@ -111,80 +113,89 @@ class RoomCommands:
         raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
     async def _case(self, room_id: str, actor: Actor, command: RoomCommand, mark: Applied, session: Session) -> Case:
-        case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=now())
+        people = await self._repository.people(actor.tenant, _about(command, actor), session)
+        case = Case(room_id=room_id, room=None, actor=actor, applied=mark, now=now(), people=people)
         room = await self._repository.room(actor.tenant, room_id, session)
         if room is None:
             return case
         target_id: str = getattr(command, "user_id", actor.id)
         members = await self._repository.members(room_id, {actor.id, target_id}, session)
-        people = await self._repository.people(actor.tenant, [target_id], session)
         return replace(
             case,
             room=room,
             caller=members.get(actor.id),
             target=members.get(target_id),
-            person=people.get(target_id),
             seniors=await self._repository.seniors(room_id, session),
-            everyone=await self._repository.everyone(room_id, session) if isinstance(command, DeleteRoom) else (),
+            everyone=await self._repository.everyone(room_id, session) if isinstance(command, ABOUT_ALL) else (),
         )
 
-    def _records(self, change: Change, envelope: RequestEnvelope) -> list[Record]:
-        room, records = change.room, []
-        if room is not None:
-            key = event_key(RoomEvent.TOPIC, room.id, self._shards)
-            for number, event in enumerate(change.events):
-                identifier = f"{room.id}:{room.version}:{number}"
-                body = encode_event(
-                    id=identifier,
-                    source=SOURCE,
-                    type=event.TYPE,
-                    subject=room.id,
-                    tenant=room.tenant,
-                    time=room.updated_at,
-                    data=to_json(event),
-                    traceparent=envelope.traceparent,
-                )
-                records.append(Record(identifier, key, body))
-        return records
+
+def _about(command: RoomCommand, actor: Actor) -> list[str]:
+    """Whom a rule may have to know more of than their membership."""
+    if isinstance(command, CreateRoom):
+        return [command.owner or actor.id, *command.members]
+    if isinstance(command, SetMembers):
+        return [member.user_id for member in command.members]
+    return [getattr(command, "user_id", actor.id)]
 
 
-class RoomQueries:
-    """Answers questions about rooms and memberships."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self.table: QueryTable = {
-            ListRooms: self._rooms,
-            GetRoom: self._room,
-            ListMembers: self._members,
-            GetAccess: self._access,
-        }
-
-    async def _rooms(self, actor: Actor, query: ListRooms) -> RoomsView:
-        page = await self._repository.rooms_of(actor.tenant, actor.id, query.after, query.limit)
-        return RoomsView(rooms=[room_view(room, role) for room, role in page.items], next=page.next)
-
-    async def _room(self, actor: Actor, query: GetRoom) -> RoomView:
-        visit = await self._visit(actor, query.room_id)
-        return room_view(require(visit, Action.READ), role_of(visit.caller))
-
-    async def _members(self, actor: Actor, query: ListMembers) -> MembersView:
-        require(await self._visit(actor, query.room_id), Action.READ)
-        page = await self._repository.members_of(query.room_id, query.after, query.limit)
-        people = await self._repository.people(actor.tenant, [member.user_id for member in page.items])
-        return MembersView(
-            members=[member_view(member, people.get(member.user_id)) for member in page.items], next=page.next
+def _events(room: Room, events: Iterable[RoomEvent], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:
+    key = event_key(RoomEvent.TOPIC, room.id, shards)
+    for number, event in enumerate(events):
+        identifier = f"{room.id}:{room.version}:{number}"
+        body = encode_event(
+            id=identifier,
+            source=SOURCE,
+            type=event.TYPE,
+            subject=room.id,
+            tenant=room.tenant,
+            time=room.updated_at,
+            data=to_json(event),
+            traceparent=envelope.traceparent,
         )
+        yield Record(identifier, EVENTS, key, body)
 
-    async def _access(self, actor: Actor, query: GetAccess) -> AccessView:
-        if GlobalRole.SERVICE not in actor.roles:
-            raise ChatError(ErrorCode.FORBIDDEN, "rooms.access is for services only.")
-        return AccessView(rooms=await self._repository.access(query.room_ids))
 
-    async def _visit(self, actor: Actor, room_id: str) -> Visit:
-        room = await self._repository.room(actor.tenant, room_id)
-        members = {} if room is None else await self._repository.members(room_id, [actor.id])
-        return Visit(room_id=room_id, room=room, actor=actor, caller=members.get(actor.id))
+def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:
+    """Remarks as commands to the messages service. Sent twice they are one message, by their client_id."""
+    actor = encode_actor(Actor(id=SYSTEM, tenant=room.tenant, roles=(GlobalRole.SERVICE,)))
+    for number, remark in enumerate(said):
+        identifier = f"{room.id}:{room.version}:said:{number}"
+        command = SendMessage(
+            room_id=room.id,
+            type=MessageType.SYSTEM,
+            content=remark.content,
+            metadata=remark.metadata,
+            client_id=identifier,
+        )
+        body = encode_request(
+            id=identifier,
+            source=SOURCE,
+            type=command.TYPE,
+            subject=room.id,
+            actor=actor,
+            tenant=room.tenant,
+            body=command.model_dump(mode="json", exclude_none=True),
+            replyto=None,
+            traceparent=envelope.traceparent or new_traceparent(),
+        )
+        yield Record(identifier, COMMANDS, command_key(command.OWNER, room.id, None, shards), body)
+
+
+def _entry(room: Room, actor: Actor, command: RoomCommand) -> AuditEntry:
+    """Who did what: the room's version tells one act from the next."""
+    details = command.model_dump(
+        mode="json", exclude={"client_id", "room_id", "user_id", "metadata", "members"}, exclude_none=True
+    )
+    return AuditEntry(
+        id=f"{room.id}:{room.version}",
+        room_id=room.id,
+        actor_id=actor.id,
+        act=command.TYPE,
+        target_id=getattr(command, "user_id", None),
+        details=details or None,
+        at=room.updated_at,
+    )
 
 
 def now() -> datetime:

@@ -7,6 +7,7 @@ process finds it: late and possibly twice, which the `version` in every room eve
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from services.rooms.repository import Record, Repository
 from shared.bus.publisher import Publisher
@@ -37,8 +38,11 @@ class Outbox:
 
     def publish(self, records: Sequence[Record]) -> None:
         """Begin to publish what has just been committed; returns at once."""
-        if not records:
-            return
+        for _, some in groupby(records, _route):
+            self._publish(list(some))
+
+    def _publish(self, records: Sequence[Record]) -> None:
+        """Publish what goes the same way, all or none."""
         identifiers = [record.id for record in records]
 
         def settled(outcome: asyncio.Future[None]) -> None:
@@ -48,7 +52,7 @@ class Outbox:
                 self._signal.set()
 
         try:
-            future = self._publisher.publish(EVENTS, [(record.key, record.body) for record in records])
+            future = self._submit(records)
         except ChatError as error:
             log.warning("events are left for later", error=error.message)
             return
@@ -82,13 +86,23 @@ class Outbox:
         if not records:
             return False
         log.info("publishing events left behind", events=len(records))
-        try:
-            await self._publisher.publish(EVENTS, [(record.key, record.body) for record in records])
-        except ChatError as error:
-            log.warning("events stay in the outbox", error=error.message)
-            return False
-        await self._repository.forget([record.id for record in records])
+        for _, some in groupby(records, _route):
+            batch = list(some)
+            try:
+                await self._submit(batch)
+            except ChatError as error:
+                log.warning("events stay in the outbox", error=error.message)
+                return False
+            await self._repository.forget([record.id for record in batch])
         return len(page) == PAGE
+
+    def _submit(self, records: Sequence[Record]) -> asyncio.Future[None]:
+        return self._publisher.publish(records[0].exchange, [(record.key, record.body) for record in records])
+
+
+def _route(record: Record) -> tuple[str, str]:
+    """Events of all rooms go one way; each command goes to its own queue."""
+    return record.exchange, "" if record.exchange == EVENTS else record.key
 
 
 def _database(error: Exception) -> bool:

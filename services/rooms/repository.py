@@ -1,4 +1,4 @@
-"""The rooms service's collections: `rooms`, `memberships`, `users`, `outbox`. Stores and finds; decides nothing.
+"""The rooms service's collections: `rooms`, `memberships`, `users`, `audit`, `outbox`. Decides nothing.
 
 Every read but `access` names a tenant, or a room that was found in one.
 """
@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.domain import Applied, Change, Member, Room
 from shared.contracts.envelope import Actor
-from shared.contracts.membership import Role, RoomAccess, RoomType
+from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
 from shared.logging import get_logger
@@ -21,6 +21,7 @@ from shared.mongo import (
     IndexModel,
     Mongo,
     PyMongoError,
+    ReplaceOne,
     Session,
     is_conflict,
     readable,
@@ -31,8 +32,10 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-NAMES = ("name", "first_name", "last_name", "avatar")
+NAMES = ("name", "first_name", "last_name", "avatar", "roles")
 """What the directory keeps of a user's claims."""
+
+_NOTED = ("room_id", "actor_id", "act", "target_id", "details", "at")
 
 
 ABANDONED = 2.0
@@ -44,9 +47,10 @@ class Conflict(Exception):  # noqa: N818 - names what happened to the writer
 
 
 class Record(NamedTuple):
-    """An encoded event that waits in the outbox for its way to the broker."""
+    """An encoded event or command that waits in the outbox for its way to the broker."""
 
     id: str
+    exchange: str
     key: str
     body: bytes
 
@@ -66,6 +70,7 @@ class Repository:
         self._rooms = mongo.collection("rooms")
         self._memberships = mongo.collection("memberships")
         self._users = mongo.collection("users")
+        self._audit = mongo.collection("audit")
         self._outbox = mongo.collection("outbox")
         self._gathered = Gathered(self._rooms_by_id)
 
@@ -76,6 +81,9 @@ class Repository:
         by_standing = [("room_id", ASCENDING), ("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
         indexes = [IndexModel(by_user), IndexModel(by_room), IndexModel(by_standing)]
         await self._mongo.ensure_indexes("memberships", indexes)
+        by_time = [("tenant", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
+        of_room = [("room_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
+        await self._mongo.ensure_indexes("audit", [IndexModel(by_time), IndexModel(of_room)])
         await self._mongo.ensure_indexes("outbox", [IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])])
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
@@ -120,13 +128,12 @@ class Repository:
         documents = await self._memberships.find({"room_id": room_id}, session=session).sort(order).to_list(2)
         return tuple(_member(document) for document in documents)
 
-    async def everyone(self, room_id: str, session: Session) -> tuple[str, ...]:
-        """The ids of all members."""
-        found = self._memberships.find({"room_id": room_id}, {"user_id": 1}, session=session)
-        return tuple([document["user_id"] async for document in found])
+    async def everyone(self, room_id: str, session: Session) -> tuple[Member, ...]:
+        """All members."""
+        return tuple([_member(item) async for item in self._memberships.find({"room_id": room_id}, session=session)])
 
-    async def save(self, change: Change, records: Collection[Record], session: Session) -> None:
-        """Write what was decided, with its events, as part of a transaction.
+    async def save(self, change: Change, entry: AuditEntry, records: Collection[Record], session: Session) -> None:
+        """Write what was decided, with its events and who did it, as part of a transaction.
 
         Raises:
             Conflict: where the room is not at the version that the decision was made for.
@@ -145,16 +152,16 @@ class Repository:
         if change.left:
             keys = [membership_id(room.id, user_id) for user_id in change.left]
             await self._memberships.delete_many({"_id": {"$in": keys}}, session=session)
-        for member in change.changed:
-            replacement = _membership(room, member)
-            await self._memberships.replace_one({"_id": replacement["_id"]}, replacement, session=session)
+        if change.changed:
+            replacements = [_membership(room, member) for member in change.changed]
+            replacing = [ReplaceOne({"_id": replacement["_id"]}, replacement) for replacement in replacements]
+            await self._memberships.bulk_write(replacing, session=session)
         if change.joined:
             joined = [_membership(room, member) for member in change.joined]
             await self._memberships.insert_many(joined, session=session)
-        waiting = [
-            {"_id": record.id, "key": record.key, "body": record.body, "created_at": room.updated_at}
-            for record in records
-        ]
+        noted = entry.model_dump(mode="python", exclude_none=True)
+        await self._audit.insert_one({"_id": noted.pop("id"), "tenant": room.tenant, **noted}, session=session)
+        waiting = [{"_id": record.id, **record._asdict(), "created_at": room.updated_at} for record in records]
         await self._outbox.insert_many(waiting, session=session)
 
     async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
@@ -163,15 +170,15 @@ class Repository:
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def rooms_of(self, tenant: str, user_id: str, after: str | None, limit: int) -> Page[tuple[Room, Role]]:
-        """A page of (room, role of the user) pairs, by room id."""
+    async def rooms_of(self, tenant: str, user_id: str, after: str | None, limit: int) -> Page[tuple[Room, Member]]:
+        """A page of (room, the user as its member) pairs, by room id."""
         wanted: Document = {"tenant": tenant, "user_id": user_id}
         if after is not None:
             wanted["room_id"] = {"$gt": after}
         page = await self._page(wanted, "room_id", limit)
         found = await self._gathered.get([item["room_id"] for item in page.items])
-        pairs = [(found[item["room_id"]], Role(item["role"])) for item in page.items if item["room_id"] in found]
-        return Page([(room, role) for room, role in pairs if room.deleted_at is None], page.next)
+        pairs = [(found[item["room_id"]], _member(item)) for item in page.items if item["room_id"] in found]
+        return Page([(room, member) for room, member in pairs if room.deleted_at is None], page.next)
 
     async def members_of(self, room_id: str, after: str | None, limit: int) -> Page[Member]:
         """A page of a room's members, by user id."""
@@ -187,14 +194,28 @@ class Repository:
         Members are read after the version, so they are never older than it says: a reader that applies all events
         after `version` ends up right, applying some of them twice.
         """
-        fields = {"tenant": 1, "type": 1, "version": 1}
+        fields = {"tenant": 1, "type": 1, "version": 1, "closed": 1}
         living = {"_id": {"$in": list(room_ids)}, "deleted_at": None}
         rooms = await self._rooms.find(living, fields).to_list(None)
         members: dict[str, dict[str, Role]] = {room["_id"]: {} for room in rooms}
-        roles = {"room_id": 1, "user_id": 1, "role": 1}
-        async for item in self._memberships.find({"room_id": {"$in": list(members)}}, roles):
+        muted: dict[str, set[str]] = {room["_id"]: set() for room in rooms}
+        standing = {"room_id": 1, "user_id": 1, "role": 1, "muted": 1}
+        async for item in self._memberships.find({"room_id": {"$in": list(members)}}, standing):
             members[item["room_id"]][item["user_id"]] = Role(item["role"])
-        return list(readable(rooms, lambda room: _access(room, members[room["_id"]])))
+            if item.get("muted"):
+                muted[item["room_id"]].add(item["user_id"])
+        return list(readable(rooms, lambda room: _access(room, members[room["_id"]], muted[room["_id"]])))
+
+    async def audit(self, tenant: str, room_id: str | None, after: str | None, limit: int) -> Page[AuditEntry]:
+        """A page of what was done in a tenant, or in one of its rooms, the latest first."""
+        wanted: Document = {"tenant": tenant} if room_id is None else {"tenant": tenant, "room_id": room_id}
+        start = None if after is None else await self._audit.find_one({"_id": after, "tenant": tenant})
+        if start is not None:
+            wanted["$or"] = [{"at": {"$lt": start["at"]}}, {"at": start["at"], "_id": {"$lt": after}}]
+        order = [("at", DESCENDING), ("_id", DESCENDING)]
+        found = await self._audit.find(wanted).sort(order).to_list(limit + 1)
+        entries = list(readable(found[:limit], _entry))
+        return Page(entries, found[limit - 1]["_id"] if len(found) > limit else None)
 
     async def _page(self, wanted: Document, order: str, limit: int) -> Page[Document]:
         found = await self._memberships.find(wanted).sort(order, ASCENDING).to_list(limit + 1)
@@ -212,7 +233,7 @@ class Repository:
     async def record(self, actor: Actor, now: datetime) -> None:
         """Keep an actor's claims where they say something new. A claim that is absent erases nothing."""
         key = person_id(actor.tenant, actor.id)
-        claims = {name: value for name in NAMES if (value := getattr(actor, name)) is not None}
+        claims = {name: value for name, value in actor.model_dump(mode="json").items() if name in NAMES and value}
         known = await self._users.find_one({"_id": key})
         if known is not None and all(known.get(name) == value for name, value in claims.items()):
             return
@@ -225,7 +246,7 @@ class Repository:
         """The oldest events that have waited since `until` or longer."""
         order = [("created_at", ASCENDING), ("_id", ASCENDING)]
         documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
-        return [Record(document["_id"], document["key"], document["body"]) for document in documents]
+        return [Record(**{name: document[name] for name in Record._fields}) for document in documents]
 
     async def forget(self, record_ids: Collection[str]) -> None:
         """Remove events that the broker has."""
@@ -247,16 +268,20 @@ def _room(document: Mapping[str, Any]) -> Room:
     values["id"] = values["_id"]
     values["type"] = RoomType(values["type"])
     values["applied"] = tuple(Applied(**item) for item in values["applied"])
-    return Room(**{field.name: values[field.name] for field in fields(Room)})
+    if values.get("external") is not None:
+        values["external"] = External(**values["external"])
+    return Room(**{field.name: values[field.name] for field in fields(Room) if field.name in values})
 
 
-def _access(room: Document, members: dict[str, Role]) -> RoomAccess:
+def _access(room: Document, members: dict[str, Role], muted: set[str]) -> RoomAccess:
     return RoomAccess(
         room_id=room["_id"],
         tenant=room["tenant"],
         type=RoomType(room["type"]),
         version=room["version"],
         members=members,
+        muted=frozenset(muted),
+        closed=room.get("closed", False),
     )
 
 
@@ -264,12 +289,18 @@ def _room_document(room: Room) -> Document:
     values = asdict(room)
     values["_id"] = values.pop("id")
     values["type"] = room.type.value
+    values["external"] = None if room.external is None else room.external.model_dump()
     values["applied"] = [item._asdict() for item in room.applied]
     return values
 
 
 def _member(document: Mapping[str, Any]) -> Member:
-    return Member(user_id=document["user_id"], role=Role(document["role"]), joined_at=document["joined_at"])
+    return Member(
+        user_id=document["user_id"],
+        role=Role(document["role"]),
+        joined_at=document["joined_at"],
+        muted=document.get("muted", False),
+    )
 
 
 def _membership(room: Room, member: Member) -> Document:
@@ -281,8 +312,13 @@ def _membership(room: Room, member: Member) -> Document:
         "role": member.role.value,
         "rank": RANK[member.role],
         "joined_at": member.joined_at,
+        "muted": member.muted,
     }
 
 
+def _entry(document: Mapping[str, Any]) -> AuditEntry:
+    return AuditEntry(id=document["_id"], **{name: document[name] for name in _NOTED if name in document})
+
+
 def _person(document: Mapping[str, Any]) -> UserView:
-    return UserView(id=document["user_id"], **{name: document.get(name) for name in NAMES})
+    return UserView(id=document["user_id"], **{name: document[name] for name in NAMES if name in document})

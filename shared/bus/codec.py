@@ -36,7 +36,7 @@ def to_json(model: BaseModel) -> bytes:
 
 def encode_request(
     *, id: str, source: str, type: str, subject: str | None, actor: orjson.Fragment, tenant: str, body: JSON,
-    replyto: str, traceparent: str, echo: bool = False,
+    replyto: str | None, traceparent: str, echo: bool = False,
 ) -> bytes:  # fmt: skip
     """A command or query (shared.contracts.envelope.RequestEnvelope)."""
     return orjson.dumps(

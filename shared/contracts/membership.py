@@ -100,6 +100,8 @@ class RoomView(View):
     metadata: dict[str, Any] | None = None
     role: Role | None = None
     """The asking user's role; absent in events and for those who are not members."""
+    muted: bool | None = None
+    """Whether the asking user may only listen; absent in events and for those who are not members."""
     capabilities: tuple[Action, ...] | None = None
     """All that the asking user may do in the room; absent in events."""
 

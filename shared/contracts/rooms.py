@@ -47,8 +47,9 @@ class CreateRoom(RoomCommand):
     """Make a room with the caller as its owner.
 
     A direct room has exactly one other member, one id per pair and tenant, and is made once, whoever starts; so is
-    one of the types that are named after two roles, which its members must have. An `external` object, which only a
-    service or admin may name, has one room, whoever asks for it.
+    one of the types that are named after two roles, which its members must have. Services and admins may make rooms
+    for others: `owner` stands in for the caller then, and `external` names the object of another system that the room
+    belongs to. An object has one room, whoever asks for it.
     """
 
     TYPE: ClassVar = "room.create"
@@ -57,6 +58,7 @@ class CreateRoom(RoomCommand):
     type: RoomType = RoomType.GROUP
     name: Name | None = None
     members: list[Id] = Field(default=[], max_length=MAX_MEMBERS - 1)
+    owner: Id | None = None
     external: External | None = None
     metadata: Metadata | None = None
 
@@ -182,6 +184,15 @@ class GetRoom(RoomQuery):
     room_id: Id
 
 
+class FindRoom(RoomQuery):
+    """The room of an object of another system, if the caller may read it."""
+
+    TYPE: ClassVar = "room.find"
+    RESULT: ClassVar = RoomView
+
+    external: External
+
+
 class ListMembers(RoomQuery):
     """A room's members, a page at a time, by user id."""
 
@@ -298,7 +309,7 @@ _COMMANDS: tuple[type[Command], ...] = (
     SetMembers,
     CloseRoom,
 )
-_QUERIES: tuple[type[Query], ...] = (ListRooms, GetRoom, ListMembers, ExplainRight, ListAudit, GetAccess)
+_QUERIES: tuple[type[Query], ...] = (ListRooms, GetRoom, FindRoom, ListMembers, ExplainRight, ListAudit, GetAccess)
 
 COMMANDS: dict[str, type[Command]] = {
     **{command.TYPE: command for command in _COMMANDS},

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.rooms.domain import Case, Change, Member, Room, applied, decide, room_id_of
-from services.rooms.handlers import CHANGES
+from services.rooms.handlers import ABOUT_ALL, CHANGES
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
 from shared.contracts.membership import Role, RoomView
+from shared.contracts.people import UserView
 from shared.contracts.rooms import (
     CreateRoom,
-    DeleteRoom,
     MemberAdded,
     MemberRemoved,
     MemberUpdated,
@@ -38,6 +38,7 @@ class World:
     members: dict[str, dict[str, Member]] = field(default_factory=dict)
     events: list[RoomEvent] = field(default_factory=list)
     commands: int = 0
+    people: dict[str, UserView] = field(default_factory=dict)
 
     def do(self, actor: Actor | str, command: RoomCommand, *, request: str | None = None) -> View:
         """Carry a command out, a second after the last; its result. Raises ChatError and changes nothing then."""
@@ -62,7 +63,8 @@ class World:
             caller=members.get(actor.id),
             target=members.get(getattr(command, "user_id", actor.id)),
             seniors=tuple(order[:2]),
-            everyone=tuple(members) if isinstance(command, DeleteRoom) else (),
+            everyone=tuple(members.values()) if isinstance(command, ABOUT_ALL) else (),
+            people=self.people,
         )
         return decide(case, command, CHANGES[type(command)])
 
