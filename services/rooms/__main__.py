@@ -1,6 +1,10 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
 from services.rooms.handlers import CommandTable, RoomCommands
+from services.rooms.integration_handlers import Integration
+from services.rooms.integration_intake import Intake, IntegrationQueue
+from services.rooms.integration_rooms import Reconciler
+from services.rooms.integration_store import FactsRepository
 from services.rooms.outbox import Outbox
 from services.rooms.people import PeopleCommands
 from services.rooms.queries import QueryTable, RoomQueries
@@ -20,8 +24,10 @@ from shared.service import Service, run
 
 COMMAND_QUEUE = "commands.rooms"
 QUERY_QUEUE = "queries.rooms"
+INTEGRATION_QUEUE = "integration.rooms"
 COMMAND_PREFETCH = 32
 QUERY_PREFETCH = 64
+INTEGRATION_PREFETCH = 64
 
 
 async def main(service: Service) -> None:
@@ -35,11 +41,18 @@ async def main(service: Service) -> None:
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
     commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    events = Consumer(link, INTEGRATION_PREFETCH)
+    room_commands = RoomCommands(repository, outbox, settings.shards).table
+    facts = FactsRepository(mongo)
+    reconciler = Reconciler(facts, repository, room_commands)
+    intake = Intake(facts, repository, reconciler)
+    integration = Integration(facts, intake)
     commands_by: CommandTable = {
-        **RoomCommands(repository, outbox, settings.shards).table,
+        **room_commands,
+        **integration.commands,
         **PeopleCommands(repository).table,
     }
-    answers_by: QueryTable = {**RoomQueries(repository).table}
+    answers_by: QueryTable = {**RoomQueries(repository).table, **integration.queries}
 
     async def carry_out(envelope: RequestEnvelope, command: Command) -> View:
         return await commands_by[type(command)](envelope, command)
@@ -49,8 +62,10 @@ async def main(service: Service) -> None:
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(facts.prepare, is_transient, "creating indexes")
         await commands.add(queues[COMMAND_QUEUE])
         await queries.add(queues[QUERY_QUEUE])
+        await events.add(queues[INTEGRATION_QUEUE])
         work = {
             "link": link.run(),
             "commands": serve_commands(
@@ -59,6 +74,8 @@ async def main(service: Service) -> None:
             "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
+            "integration": IntegrationQueue(events, publisher, intake).run(),
+            "integration relay": reconciler.relay(),
         }
         for name, loop in work.items():
             service.tasks.spawn(loop, name, vital=True)
@@ -66,6 +83,7 @@ async def main(service: Service) -> None:
     async def finish() -> None:
         await commands.release(COMMAND_QUEUE)
         await queries.release(QUERY_QUEUE)
+        await events.release(INTEGRATION_QUEUE)
         await publisher.flush()
         await outbox.flush()
 

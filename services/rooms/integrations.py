@@ -211,8 +211,9 @@ def read(envelope: ExternalEnvelope, tenant: str, arrived: datetime) -> Telling:
     time = None if envelope.time is None else microseconds(envelope.time)
     if time is not None and time > microseconds(arrived + MOST_AHEAD):
         raise ChatError(ErrorCode.INVALID, f"'time' lies in the future ({envelope.time}); see to the sender's clock.")
-    about, kind, id, values = row(data)
-    return Telling(Object(tenant, about, kind, id), Statement(envelope.source, envelope.id, time, values))
+    subject = row(data)
+    about = Object(tenant, subject.about, subject.kind, subject.id)
+    return Telling(about, Statement(envelope.source, envelope.id, time, subject.values))
 
 
 def microseconds(time: datetime) -> int:

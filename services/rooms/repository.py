@@ -227,18 +227,35 @@ class Repository:
     async def people(self, tenant: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, UserView]:
         """The directory's entries of those it knows, by id."""
         keys = [person_id(tenant, user_id) for user_id in user_ids]
-        documents = await self._users.find({"_id": {"$in": keys}}, session=session).to_list(None)
+        known = {"_id": {"$in": keys}, "deleted": {"$ne": True}}
+        documents = await self._users.find(known, session=session).to_list(None)
         return {document["user_id"]: _person(document) for document in documents}
 
     async def record(self, actor: Actor, now: datetime) -> None:
-        """Keep an actor's claims where they say something new. A claim that is absent erases nothing."""
+        """Keep an actor's claims where they say something new. A claim that is absent erases nothing.
+
+        Who was deleted stays so, whatever an old token says.
+        """
         key = person_id(actor.tenant, actor.id)
         claims = {name: value for name, value in actor.model_dump(mode="json").items() if name in NAMES and value}
         known = await self._users.find_one({"_id": key})
-        if known is not None and all(known.get(name) == value for name, value in claims.items()):
+        if known is not None and (known.get("deleted") or all(known.get(name) == claims[name] for name in claims)):
             return
         entry = claims | {"tenant": actor.tenant, "user_id": actor.id, "updated_at": now}
         await self._users.update_one({"_id": key}, {"$set": entry}, upsert=True)
+
+    async def enter(self, tenant: str, user_id: str, profile: Mapping[str, Any], now: datetime) -> None:
+        """Keep what another system says of a user, who is there (again)."""
+        entry = {name: profile[name] for name in NAMES if name in profile}
+        entry |= {"tenant": tenant, "user_id": user_id, "updated_at": now}
+        change = {"$set": entry, "$unset": {"deleted": ""}}
+        await self._users.update_one({"_id": person_id(tenant, user_id)}, change, upsert=True)
+
+    async def bury(self, tenant: str, user_id: str, now: datetime) -> None:
+        """Forget a user but for the fact that they are no more."""
+        entry = {"tenant": tenant, "user_id": user_id, "updated_at": now, "deleted": True}
+        change = {"$set": entry, "$unset": dict.fromkeys(NAMES, "")}
+        await self._users.update_one({"_id": person_id(tenant, user_id)}, change, upsert=True)
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.contracts.base import Command, Id, Model, Query, Service, View
 from shared.contracts.errors import ErrorView
@@ -16,6 +16,8 @@ from shared.contracts.membership import External, Membership
 MAX_PARTICIPANTS = 5000
 MAX_EXTERNALS = 500
 """Events per request."""
+
+MAX_DEPTH = 32
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
@@ -171,6 +173,19 @@ EXTERNALS: dict[str, type[Told]] = {
 }
 
 
+def _shallow(events: list[Any]) -> list[Any]:
+    """Refuse what serializers choke on."""
+    level: list[Any] = events
+    for _ in range(MAX_DEPTH):
+        inner = (
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        )
+        level = [child for children in inner for child in children]
+    if level:
+        raise ValueError(f"an event is nested deeper than {MAX_DEPTH} levels")
+    return events
+
+
 # ── views, commands and queries ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -214,7 +229,8 @@ class ApplyExternal(Command):
     OWNER: ClassVar = Service.ROOMS
     RESULT: ClassVar = AppliedAllView
 
-    events: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_EXTERNALS)
+    events: Annotated[list[Any], AfterValidator(_shallow)] = Field(min_length=1, max_length=MAX_EXTERNALS)
+    """CloudEvents in JSON; each is judged by itself, so none is described here."""
 
 
 class SetParticipation(Command):
