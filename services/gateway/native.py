@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from services.gateway.frames import frame
 from services.gateway.rows import Emit, Local, On, Tell
 from shared.bus.codec import JSON
-from shared.contracts import content, membership, messages, presence, rooms
+from shared.contracts import content, integration, membership, messages, presence, rooms
 from shared.contracts.base import Id, Model, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
@@ -132,6 +132,8 @@ ON: dict[str, On] = {
         On("member.remove", rooms.RemoveMember),
         On("member.set_role", rooms.SetRole),
         On("members.list", rooms.ListMembers),
+        On("participation.set_status", integration.SetParticipation),
+        On("participations.list", integration.ListParticipations),
     )
 }
 

@@ -1,7 +1,7 @@
 """The canonical REST API, as rows. Everything it can do, the socket can do too."""
 
 from services.gateway.rows import Route
-from shared.contracts import messages, rooms
+from shared.contracts import integration, messages, rooms
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms", rooms.CreateRoom, "Create a room, or get the one that exists.", 201, unwrap="room"),
@@ -28,4 +28,12 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/messages/{message_id}/reactions/{emoji}", messages.UnreactToMessage, "Take a reaction back."),
     Route("POST", "/v1/sync", messages.Sync, "Get what changed since one's cursors."),
     Route("POST", "/v1/rooms/states", messages.GetRoomStates, "Get where rooms stand: seq, rev, unread."),
+    Route("POST", "/v1/integration/events", integration.ApplyExternal, "Tell what happened outside.", gathers="events"),
+    Route("GET", "/v1/participations/{kind}/{id}", integration.ListParticipations, "List who wishes to take part."),
+    Route(
+        "PATCH",
+        "/v1/participations/{participation_id}/status",
+        integration.SetParticipation,
+        "Accept, refuse or cancel a participation.",
+    ),
 )
