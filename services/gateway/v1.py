@@ -14,6 +14,25 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms/{room_id}/members", rooms.AddMember, "Add a member.", 201, unwrap="member"),
     Route("PATCH", "/v1/rooms/{room_id}/members/{user_id}", rooms.SetRole, "Change a member's role.", unwrap="member"),
     Route("DELETE", "/v1/rooms/{room_id}/members/{user_id}", rooms.RemoveMember, "Remove a member."),
+    Route("PUT", "/v1/rooms/{room_id}/members", rooms.SetMembers, "Make the members exactly these."),
+    Route("PUT", "/v1/rooms/{room_id}/members/{user_id}/mute", rooms.MuteMember, "Mute a member.", unwrap="member"),
+    Route(
+        "DELETE",
+        "/v1/rooms/{room_id}/members/{user_id}/mute",
+        rooms.MuteMember,
+        "Give a member their word back.",
+        fixed={"muted": False},
+        unwrap="member",
+    ),
+    Route("POST", "/v1/rooms/{room_id}/close", rooms.CloseRoom, "End the conversation.", unwrap="room"),
+    Route(
+        "POST", "/v1/rooms/{room_id}/open", rooms.CloseRoom, "Open it again.", fixed={"closed": False}, unwrap="room"
+    ),
+    Route(
+        "GET", "/v1/rooms/{room_id}/rights/{action}", rooms.ExplainRight, "See whether and why one may do something."
+    ),
+    Route("GET", "/v1/externals/{kind}/{id}/room", rooms.FindRoom, "Get the room of another system's object."),
+    Route("GET", "/v1/audit", rooms.ListAudit, "List administrative acts; for admins."),
     Route("POST", "/v1/rooms/{room_id}/messages", messages.SendMessage, "Send a message.", 201, counted=True),
     Route("GET", "/v1/rooms/{room_id}/messages", messages.GetHistory, "Read a page of the history."),
     Route("POST", "/v1/rooms/{room_id}/read", messages.MarkRead, "Mark messages as read."),

@@ -58,10 +58,9 @@ class RoomQueries:
         return seen(visit, require(visit, Action.READ))
 
     async def _find(self, actor: Actor, query: FindRoom) -> RoomView:
-        external = query.external
-        visit = await self._visit(actor, ids.external_room_id(actor.tenant, external.kind, external.id))
+        visit = await self._visit(actor, ids.external_room_id(actor.tenant, query.kind, query.id))
         if visit.room is None or visit.room.deleted_at is not None:
-            raise ChatError(ErrorCode.NOT_FOUND, f"There is no room of {external.kind} '{external.id}'.")
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no room of {query.kind} '{query.id}'.")
         return seen(visit, require(visit, Action.READ))
 
     async def _members(self, actor: Actor, query: ListMembers) -> MembersView:

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import StringConstraints
 
 from shared.contracts.base import Id, Model, View
 from shared.contracts.people import UserView
@@ -57,10 +57,13 @@ class Action(StrEnum):
     MUTE = "mute"
 
 
+ExternalKind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+
 class External(Model):
     """An object of another system: `event`, `sortie`, `session`, …, and its id there."""
 
-    kind: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    kind: ExternalKind
     id: Id
 
 

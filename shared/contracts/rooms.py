@@ -11,6 +11,7 @@ from shared.contracts.membership import (
     Action,
     AuditView,
     External,
+    ExternalKind,
     LeftView,
     MemberResult,
     Membership,
@@ -190,7 +191,8 @@ class FindRoom(RoomQuery):
     TYPE: ClassVar = "room.find"
     RESULT: ClassVar = RoomView
 
-    external: External
+    kind: ExternalKind
+    id: Id
 
 
 class ListMembers(RoomQuery):

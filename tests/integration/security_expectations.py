@@ -13,6 +13,7 @@ CALLERS = {
     "former": "was a member, has written, and was removed",
     "stranger": "of the same tenant, never a member",
     "moderator": "likewise, with the global role `admin`",
+    "assistant": "likewise, with the global role `assistant`",
     "service": "likewise, with the global role `service`",
     "foreigner": "of another tenant, with the owner's user id",
     "moderator abroad": "likewise, with the global role `admin`",
@@ -53,7 +54,34 @@ member.add as an admin              +     f     f      f      f       f         
 member.remove                       +     +     f      f      f       f         +        +      n
 member.remove an admin              +     f     f      f      f       f         +        +      n
 member.set_role                     +     f     f      f      f       f         +        +      n
+member.mute                         +     +     f      f      f       f         +        +      n
+members.set                         +     f     f      f      f       f         +        +      n
 room.leave                          +     +     +      +      f       f         f        f      n
+room.close                          +     f     f      f      f       f         +        +      n
+room.delete                         +     f     f      f      f       f         +        +      n
+"""
+
+EVENT = """
+                                  owner admin member reader former stranger moderator service abroad
+message.delete another's            +     +     f      f      f       f         +        +      n
+room.update                         f     f     f      f      f       f         +        +      n
+member.add                          f     f     f      f      f       f         +        +      n
+member.add as an admin              f     f     f      f      f       f         +        +      n
+member.remove                       f     f     f      f      f       f         +        +      n
+member.remove an admin              f     f     f      f      f       f         +        +      n
+member.set_role                     f     f     f      f      f       f         +        +      n
+member.mute                         f     f     f      f      f       f         +        +      n
+members.set                         f     f     f      f      f       f         +        +      n
+room.leave                          f     f     f      f      f       f         f        f      n
+room.close                          f     f     f      f      f       f         +        +      n
+room.delete                         f     f     f      f      f       f         +        +      n
+"""
+
+SESSION = """
+                                  owner admin member reader former stranger moderator service abroad
+message.edit another's              +     f     f      f      f       f         f        f      n
+room.update                         +     f     f      f      f       f         +        +      n
+room.close                          +     f     f      f      f       f         +        +      n
 room.delete                         +     f     f      f      f       f         +        +      n
 """
 
@@ -65,11 +93,35 @@ member.add                          f     f     f      f      .       f         
 member.add as an admin              f     f     f      f      .       f         c        c      n
 member.remove                       f     f     f      f      .       f         c        c      n
 member.set_role                     f     f     f      f      .       f         +        +      n
+member.mute                         f     f     f      f      .       f         +        +      n
+members.set                         f     f     f      f      .       f         c        c      n
 room.leave                          f     f     f      f      .       f         f        f      n
+room.close                          f     f     f      f      .       f         +        +      n
 room.delete                         f     f     f      f      .       f         +        +      n
 """
 
-ABOUT_ONESELF = {"room.create", "room.unsubscribe", "auth.refresh", "ping"}
+ASSISTED = frozenset(
+    {
+        "message.send",
+        "message.edit one's own",
+        "message.delete one's own",
+        "message.react",
+        "message.unreact",
+        "message.get",
+        "history.get",
+        "sync",
+        "rooms.states",
+        "receipts.get",
+        "room.get",
+        "members.list",
+        "room.subscribe",
+        "typing.start",
+        "typing.stop",
+    }
+)
+"""What an assistant may do in the sessions of their tenant. Elsewhere, and else, they are strangers."""
+
+ABOUT_ONESELF = {"room.create", "room.find", "rights.explain", "audit.list", "room.unsubscribe", "auth.refresh", "ping"}
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 
 INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+"}
@@ -78,12 +130,35 @@ INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+"}
 OUTCOMES = {"+": "ok", "f": "forbidden", "n": "not_found", "c": "conflict", "-": "unseen"}
 
 
+PAIRS = frozenset(
+    {
+        RoomType.DIRECT,
+        RoomType.CUSTOMER_HOTEL_OWNER,
+        RoomType.CUSTOMER_ADMIN,
+        RoomType.HOTEL_OWNER_ADMIN,
+    }
+)
+
+TABLES: dict[RoomType, tuple[str, ...]] = {
+    RoomType.GROUP: (GROUP,),
+    RoomType.EVENT: (EVENT,),
+    RoomType.SESSION: (EVENT, SESSION),
+    **dict.fromkeys(PAIRS, (DIRECT,)),
+}
+"""What holds beside `ALL_ROOMS`; of two rows for one request the later."""
+
+
 def expectations(kind: RoomType) -> dict[tuple[str, str], str]:
     """(request, caller) -> outcome in rooms of a type; what cannot be is left out."""
-    own = {RoomType.GROUP: GROUP, RoomType.DIRECT: DIRECT}[kind]
-    table = _read(ALL_ROOMS) | _read(own)
-    if kind is RoomType.DIRECT:  # nobody can have been removed from one
+    table = _read(ALL_ROOMS)
+    for own in TABLES[kind]:
+        table |= _read(own)
+    if kind in PAIRS:  # nobody can have been removed from one
         table = {key: outcome for key, outcome in table.items() if key[1] != "former"}
+    for request in dict.fromkeys(request for request, _ in table):
+        assisted = kind is RoomType.SESSION and request in ASSISTED
+        if assisted or (request, "stranger") in table:
+            table[request, "assistant"] = OUTCOMES["+"] if assisted else table[request, "stranger"]
     return table
 
 

@@ -8,11 +8,12 @@ from aiohttp import ClientSession
 from services.gateway import native
 from services.gateway.rows import Route
 from services.gateway.v1 import ROUTES
-from shared.contracts import membership, messages, rooms
+from shared.contracts import messages, rooms
 from shared.contracts.base import Command, Query
 from tests.harness.rawsocket import RawSocket
 from tests.harness.rest import Api
 from tests.integration.security_bus import Insider
+from tests.integration.security_expectations import PAIRS
 from tests.integration.security_scene import Scene, message_key, room_key, slug
 
 JSON = dict[str, Any]
@@ -51,7 +52,7 @@ def _member(purpose: str, **more: Any) -> Body:
     """About another member: in a direct room there is only one."""
 
     def body(scene: Scene, caller: str) -> JSON:
-        user_id = f"{purpose}-{slug(caller)}" if scene.kind is membership.RoomType.GROUP else "peer"
+        user_id = f"{purpose}-{slug(caller)}" if scene.kind not in PAIRS else "peer"
         return {"room_id": scene.room(caller), "user_id": user_id, **more}
 
     return body
@@ -85,7 +86,10 @@ BODIES: dict[str, Body] = {
     "member.remove": _member("victim"),
     "member.remove an admin": _member("deputy"),
     "member.set_role": _member("pupil", role="read_only"),
+    "member.mute": _member("loud"),
+    "members.set": _room(members=[{"user_id": "owner", "role": "owner"}]),
     "room.leave": _room(),
+    "room.close": _room(),
     "room.delete": _room(),
 }
 

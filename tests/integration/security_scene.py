@@ -8,8 +8,9 @@ from uuid import uuid4
 from zlib import crc32
 
 from shared.contracts.membership import RoomType
+from shared.permissions import POLICIES
 from tests.integration.security_bus import Insider
-from tests.integration.security_expectations import CALLERS
+from tests.integration.security_expectations import CALLERS, PAIRS
 
 JSON = dict[str, Any]
 
@@ -54,7 +55,7 @@ def actor(tenant: str, caller: str) -> JSON:
     """A caller as an actor. Those abroad bear the names of those at home."""
     home = not caller.endswith("abroad") and caller != "foreigner"
     name = "owner" if caller == "foreigner" else caller.removesuffix(" abroad")
-    roles = {"moderator": ["admin"], "service": ["service"]}.get(name, [])
+    roles = {"moderator": ["admin"], "service": ["service"], "assistant": ["assistant"]}.get(name, [])
     return {"id": name, "tenant": tenant if home else f"{tenant}-abroad", "roles": roles}
 
 
@@ -87,9 +88,19 @@ def message_key(message_id: str) -> str:
     return f"messages.{int(message_id[:2], 16) % SHARDS}"
 
 
-async def group(bus: Insider, tenant: str, members: Iterable[str]) -> str:
-    """A group of `owner` with members who are nothing but members; its id."""
-    made = await rooms_command(bus, actor(tenant, "owner"), "room.create", name="scene", members=list(members))
+async def shared_room(bus: Insider, tenant: str, kind: RoomType, members: Iterable[str]) -> str:
+    """A room of `owner` with members who are nothing but members; its id."""
+    external = {"external": {"kind": "event", "id": uuid4().hex}} if kind is RoomType.EVENT else {}
+    made = await rooms_command(
+        bus,
+        actor(tenant, "service"),
+        "room.create",
+        type=kind.value,
+        name="scene",
+        owner="owner",
+        members=list(members),
+        **external,
+    )
     return str(made["room"]["id"])
 
 
@@ -98,29 +109,25 @@ async def set_role(bus: Insider, tenant: str, room_id: str, user_id: str, role: 
     await rooms_command(bus, actor(tenant, "service"), "member.set_role", room_id=room_id, user_id=user_id, role=role)
 
 
-async def direct(bus: Insider, tenant: str, caller: str) -> str:
-    """A direct room of a caller with `PEER`; its id."""
-    made = await rooms_command(bus, actor(tenant, caller), "room.create", type="direct", members=[PEER])
+async def pair(bus: Insider, tenant: str, kind: RoomType, one: str, other: str) -> str:
+    """A room of two; its id. Rooms that want roles find them in the directory."""
+    for user_id, role in zip((one, other), POLICIES[kind].pair or (), strict=False):
+        await rooms_command(bus, {"id": user_id, "tenant": tenant, "roles": [role]}, "user.record")
+    made = await rooms_command(
+        bus, actor(tenant, "service"), "room.create", type=kind.value, owner=one, members=[other]
+    )
     return str(made["room"]["id"])
 
 
 async def room_for(bus: Insider, tenant: str, kind: RoomType, caller: str) -> str:
     """A room of its own for one caller, in which they stand as their name says."""
-    if kind is RoomType.DIRECT:
-        # Direct rooms are one per pair: another peer makes another room.
+    if kind in PAIRS:
+        # They are one per pair: another peer makes another room.
         other = f"peer-{uuid4().hex[:8]}"
-        first = caller if caller in ROLES else other
-        made = await rooms_command(
-            bus,
-            {"id": first, "tenant": tenant},
-            "room.create",
-            type="direct",
-            members=[other if first == caller else PEER],
-        )
-        room_id = str(made["room"]["id"])
+        room_id = await pair(bus, tenant, kind, caller if caller in ROLES else PEER, other)
     else:
-        room_id = await group(bus, tenant, [caller] if caller in ROLES and caller != "owner" else [])
-    if caller in ROLES and not (kind is RoomType.GROUP and caller == "owner"):
+        room_id = await shared_room(bus, tenant, kind, [caller] if caller in ROLES and caller != "owner" else [])
+    if caller in ROLES and (kind in PAIRS or caller != "owner"):
         await set_role(bus, tenant, room_id, caller, ROLES[caller])
     return room_id
 
@@ -128,27 +135,27 @@ async def room_for(bus: Insider, tenant: str, kind: RoomType, caller: str) -> st
 async def scene(bus: Insider, kind: RoomType, tenant: str) -> Scene:
     """Set it up."""
     made = Scene(kind, tenant)
-    await (_fill_group(bus, made) if kind is RoomType.GROUP else _fill_direct(bus, made))
+    await (_fill_pairs(bus, made) if kind in PAIRS else _fill_shared(bus, made))
     return made
 
 
-async def _fill_group(bus: Insider, made: Scene) -> None:
+async def _fill_shared(bus: Insider, made: Scene) -> None:
     tenant = made.tenant
-    targets = [f"{purpose}-{slug(caller)}" for purpose in ("victim", "deputy", "pupil") for caller in CALLERS]
-    room_id = await group(bus, tenant, ["admin", "member", "reader", "former", PEER, *targets])
+    targets = [f"{purpose}-{slug(caller)}" for purpose in ("victim", "deputy", "pupil", "loud") for caller in CALLERS]
+    room_id = await shared_room(bus, tenant, made.kind, ["admin", "member", "reader", "former", PEER, *targets])
     made.rooms = dict.fromkeys(("owner", "admin", "member", "reader", "former"), room_id)
-    await _write_all(bus, made, [*made.rooms, "service"])
+    await _write_all(bus, made, [*made.rooms, "service", *(["assistant"] if made.kind is RoomType.SESSION else [])])
     for user_id, role in (("admin", "admin"), ("reader", "read_only")):
         await set_role(bus, tenant, room_id, user_id, role)
     for caller in ("owner", "admin", "moderator", "service"):  # whom only some may remove
         await set_role(bus, tenant, room_id, f"deputy-{caller}", "admin")
-    await rooms_command(bus, actor(tenant, "owner"), "member.remove", room_id=room_id, user_id="former")
+    await rooms_command(bus, actor(tenant, "service"), "member.remove", room_id=room_id, user_id="former")
     await _until_refused(bus, made, "reader", "former")
 
 
-async def _fill_direct(bus: Insider, made: Scene) -> None:
+async def _fill_pairs(bus: Insider, made: Scene) -> None:
     for caller in ROLES:
-        made.rooms[caller] = await direct(bus, made.tenant, caller)
+        made.rooms[caller] = await pair(bus, made.tenant, made.kind, caller, PEER)
     await _write_all(bus, made, [*made.rooms, "service"])
     for caller, role in ROLES.items():
         await set_role(bus, made.tenant, made.rooms[caller], caller, role)

@@ -26,6 +26,7 @@ from tests.integration.security_expectations import (
     CALLERS,
     INTERNAL,
     OUTCOMES,
+    PAIRS,
     expectations,
     requests_of,
 )
@@ -44,7 +45,7 @@ from tests.integration.security_scene import ROLES, Scene, actor, room_for, scen
 JSON = dict[str, Any]
 
 WAYS = ("socket", "rest", "bus")
-ENDS_THE_SCENE = {"room.leave", "room.delete"}
+ENDS_THE_SCENE = {"room.leave", "room.close", "room.delete", "members.set"}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_tables_are_complete() -> None:
     assert INTERNAL.keys().isdisjoint(native.ON.keys() | native.LOCAL.keys() | {r.contract.TYPE for r in ROUTES})
     for kind in RoomType:
         callers = {caller for _, caller in expectations(kind)}
-        assert callers == CALLERS.keys() - ({"former"} if kind is RoomType.DIRECT else set())
+        assert callers == CALLERS.keys() - ({"former"} if kind in PAIRS else set())
         assert set(requests_of(kind)) <= BODIES.keys()
 
 

@@ -17,14 +17,20 @@ from shared.contracts.rooms import (
     COMMANDS,
     QUERIES,
     AddMember,
+    CloseRoom,
     CreateRoom,
     DeleteRoom,
+    ExplainRight,
+    FindRoom,
     GetAccess,
     GetRoom,
     LeaveRoom,
+    ListAudit,
     ListMembers,
     ListRooms,
+    MuteMember,
     RemoveMember,
+    SetMembers,
     SetRole,
     UpdateRoom,
 )
@@ -43,11 +49,16 @@ ABOUT_A_ROOM: dict[type[Command | Query], tuple[dict[str, Any], Action]] = {
     AddMember: ({"user_id": "new", "role": Role.READ_ONLY}, Action.ADD_MEMBER),
     RemoveMember: ({"user_id": "zed"}, Action.REMOVE_MEMBER),
     SetRole: ({"user_id": "zed", "role": Role.MEMBER}, Action.SET_ROLE),
+    MuteMember: ({"user_id": "zed"}, Action.MUTE),
+    SetMembers: ({"members": [{"user_id": "otto", "role": Role.OWNER}]}, Action.SET_ROLE),
+    CloseRoom: ({}, Action.CLOSE_ROOM),
     GetRoom: ({}, Action.READ),
     ListMembers: ({}, Action.READ),
 }
 ABOUT_ONESELF = {CreateRoom, RecordUser, ListRooms}
 ABOUT_ALL = {GetAccess}
+ELSEWHERE = {FindRoom, ExplainRight, ListAudit}
+"""In tests/integration/test_rooms_types.py."""
 
 MEMBERS = {Role.OWNER: "otto", Role.ADMIN: "ada", Role.MEMBER: "mia", Role.READ_ONLY: "rex", None: "eve"}
 GLOBAL_ROLES: tuple[tuple[str, ...], ...] = ((), ("admin",), ("service",), ("assistant",))
@@ -74,7 +85,7 @@ async def snapshot(caller: Caller, room_id: str) -> object:
 
 def test_every_command_and_query_is_tried() -> None:
     """A new one must be sorted into one of the kinds here."""
-    assert set(ABOUT_A_ROOM) | ABOUT_ONESELF | ABOUT_ALL == {*COMMANDS.values(), *QUERIES.values()}
+    assert set(ABOUT_A_ROOM) | ABOUT_ONESELF | ABOUT_ALL | ELSEWHERE == {*COMMANDS.values(), *QUERIES.values()}
 
 
 @pytest.mark.parametrize("kind", ABOUT_A_ROOM, ids=named)

@@ -37,7 +37,9 @@ TALK = """
     mark                x x x x   . . .
     type                x x x .   . x .
 """
-GROUP = TALK + """
+GROUP = (
+    TALK
+    + """
     update_room         x x . .   x x .
     delete_room         x . . .   x x .
     close_room          x . . .   x x .
@@ -47,7 +49,10 @@ GROUP = TALK + """
     set_role            x . . .   x x .
     mute                x x . .   x x .
 """
-EVENT = TALK + """
+)
+EVENT = (
+    TALK
+    + """
     update_room         . . . .   x x .
     delete_room         . . . .   x x .
     close_room          . . . .   x x .
@@ -57,12 +62,18 @@ EVENT = TALK + """
     set_role            . . . .   x x .
     mute                . . . .   x x .
 """
-PAIR = EVENT + """
+)
+PAIR = (
+    EVENT
+    + """
     delete_any          . . . .   x x .
     read_revisions_any  . . . .   x x .
     clear               . . . .   x x .
 """
-SESSION = EVENT + """
+)
+SESSION = (
+    EVENT
+    + """
     update_room         x . . .   x x .
     delete_room         x . . .   x x .
     close_room          x . . .   x x .
@@ -74,6 +85,7 @@ SESSION = EVENT + """
     delete_own          x x x .   . x x
     type                x x x .   . x x
 """
+)
 
 # Rows: who acts. Columns: the role of the member acted upon, or the role to be given.
 OUTRANKS = """
@@ -94,7 +106,7 @@ DENIALS = [(), *((denial,) for denial in Denial), tuple(Denial)]
 
 def expectations(table: str) -> dict[tuple[str, str], bool]:
     """(action, column) -> expected answer; of two rows for one action the later holds."""
-    rows = [line.split() for line in table.strip().splitlines()]
+    rows = [line.split() for line in table.splitlines() if line.strip()]
     return {(row[0], column): cell == "x" for row in rows for column, cell in zip(COLUMNS, row[1:], strict=True)}
 
 
