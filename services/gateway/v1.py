@@ -48,7 +48,12 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/sync", messages.Sync, "Get what changed since one's cursors."),
     Route("POST", "/v1/rooms/states", messages.GetRoomStates, "Get where rooms stand: seq, rev, unread."),
     Route("POST", "/v1/integration/events", integration.ApplyExternal, "Tell what happened outside.", gathers="events"),
-    Route("GET", "/v1/participations/{kind}/{id}", integration.ListParticipations, "List who wishes to take part."),
+    Route(
+        "GET",
+        "/v1/externals/{kind}/{id}/participations",
+        integration.ListParticipations,
+        "List who wishes to take part.",
+    ),
     Route(
         "PATCH",
         "/v1/participations/{participation_id}/status",

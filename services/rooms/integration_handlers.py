@@ -70,7 +70,7 @@ class Integration:
         return (await self._found(actor.tenant, command.participation_id)).view
 
     async def _participations(self, actor: Actor, query: ListParticipations) -> View:
-        about = Object(actor.tenant, About.EXTERNAL, query.external.kind, query.external.id)
+        about = Object(actor.tenant, About.EXTERNAL, query.kind, query.id)
         stored = await self._facts.load(about)
         user_id = None if _governs(stored.facts, actor) else actor.id
         page, after = await self._facts.participations(about, user_id, query.after, query.limit)

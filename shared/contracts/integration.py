@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model
 
 from shared.contracts.base import Command, Id, Model, Query, Service, View
 from shared.contracts.errors import ErrorView
-from shared.contracts.membership import External, Membership
+from shared.contracts.membership import External, ExternalKind, Membership
 
 MAX_PARTICIPANTS = 5000
 MAX_EXTERNALS = 500
@@ -251,7 +251,8 @@ class ListParticipations(Query):
     OWNER: ClassVar = Service.ROOMS
     RESULT: ClassVar = ParticipationsView
 
-    external: External
+    kind: ExternalKind
+    id: Id
     after: Id | None = None
     limit: int = Field(default=100, ge=1, le=500)
 

@@ -121,7 +121,10 @@ ASSISTED = frozenset(
 )
 """What an assistant may do in the sessions of their tenant. Elsewhere, and else, they are strangers."""
 
-ABOUT_ONESELF = {"room.create", "room.find", "rights.explain", "audit.list", "room.unsubscribe", "auth.refresh", "ping"}
+ABOUT_ONESELF = {
+    "room.create", "room.find", "rights.explain", "audit.list", "integration.apply", "participation.set_status",
+    "participations.list", "room.unsubscribe", "auth.refresh", "ping",
+}  # fmt: skip
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 
 INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+"}

@@ -11,6 +11,7 @@ import pytest
 
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
+from shared.contracts.integration import ApplyExternal, ListParticipations, SetParticipation
 from shared.contracts.membership import Action, Role, RoomType
 from shared.contracts.people import RecordUser
 from shared.contracts.rooms import (
@@ -57,8 +58,8 @@ ABOUT_A_ROOM: dict[type[Command | Query], tuple[dict[str, Any], Action]] = {
 }
 ABOUT_ONESELF = {CreateRoom, RecordUser, ListRooms}
 ABOUT_ALL = {GetAccess}
-ELSEWHERE = {FindRoom, ExplainRight, ListAudit}
-"""In tests/integration/test_rooms_types.py."""
+ELSEWHERE = {FindRoom, ExplainRight, ListAudit, ApplyExternal, ListParticipations, SetParticipation}
+"""In tests/integration/test_rooms_types.py, test_integration_requests.py and test_integration_participations.py."""
 
 MEMBERS = {Role.OWNER: "otto", Role.ADMIN: "ada", Role.MEMBER: "mia", Role.READ_ONLY: "rex", None: "eve"}
 GLOBAL_ROLES: tuple[tuple[str, ...], ...] = ((), ("admin",), ("service",), ("assistant",))
