@@ -138,6 +138,7 @@ ON: dict[str, On] = {
         On("rights.explain", rooms.ExplainRight),
         On("audit.list", rooms.ListAudit),
         On("members.list", rooms.ListMembers),
+        On("integration.apply", integration.ApplyExternal),
         On("participation.set_status", integration.SetParticipation),
         On("participations.list", integration.ListParticipations),
     )

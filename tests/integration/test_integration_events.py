@@ -1,38 +1,12 @@
 """Every event from outside, by both its ways: the room that it wants is there, with its members, name and remarks."""
 
 from collections.abc import Callable
-
-import pytest
+from typing import Any
 
 from tests.harness.rest import Api
-from tests.harness.wire import Wire
-from tests.integration.integration_client import Deliver, Outside, Rooms, by_amqp, by_rest
+from tests.integration.integration_client import Deliver, Outside, Rooms
 
-WAYS = ("amqp", "rest")
-
-
-@pytest.fixture
-def outside(tenant: str) -> Outside:
-    """Another system."""
-    return Outside(tenant)
-
-
-@pytest.fixture
-def service(api: Callable[..., Api]) -> Api:
-    """Who may tell and see everything in the tenant."""
-    return api("backend", roles=("service",))
-
-
-@pytest.fixture
-def rooms(service: Api) -> Rooms:
-    """The tenant's rooms."""
-    return Rooms(service)
-
-
-@pytest.fixture(params=WAYS)
-def tell(request: pytest.FixtureRequest, bus: Wire, service: Api) -> Deliver:
-    """Tells events, by either way."""
-    return by_amqp(bus) if request.param == "amqp" else by_rest(service)
+pytest_plugins = ("tests.integration.integration_fixtures",)
 
 
 async def test_an_event_has_a_room(outside: Outside, tell: Deliver, rooms: Rooms) -> None:
@@ -81,7 +55,7 @@ async def test_an_outing_has_a_room(outside: Outside, tell: Deliver, rooms: Room
     room_id = outside.room("sortie", "3")
     await tell(outside.event("sortie.created", sortie_id="3", titre="Plage", createur_id="ann"))
     await rooms.becomes(room_id, type="event", name="Plage", members={"ann": "owner"})
-    wish = {"participation_id": "p1", "sortie_id": "3", "user_id": "bob"}
+    wish: dict[str, Any] = {"participation_id": "p1", "sortie_id": "3", "user_id": "bob"}
     await tell(
         outside.event("participation.requested", **wish),
         outside.event("sortie.updated", sortie_id="3", titre="Montagne"),
