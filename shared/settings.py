@@ -68,10 +68,11 @@ class Settings(BaseSettings):
     heartbeat: float = Field(25.0, gt=0, description="Seconds between pings; a silent peer is closed after two.")
     drain_timeout: float = Field(10.0, ge=0, description="Seconds to finish what is in flight after SIGTERM.")
     max_rooms_subscribed: int = Field(1000, ge=1, description="Rooms one connection is subscribed to at once.")
-    receipts_max_members: int = Field(
-        100,
-        ge=0,
-        description="Members up to which delivery is recorded by itself and all see each other's marks; 0: nowhere.",
+    presence_lease: float = Field(
+        30.0, gt=0, le=600, description="Seconds a gateway may be silent before its users count as gone."
+    )
+    presence_grace: float = Field(
+        5.0, ge=0, le=600, description="Seconds without a connection before somebody is shown as offline."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
 

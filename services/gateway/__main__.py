@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from services.gateway.attendance import Attendance
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -16,6 +17,7 @@ from services.gateway.socket import NativeSocket
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.v1 import ROUTES
+from services.gateway.watching import Watching
 from services.gateway.web.pages import add_pages
 from shared.auth import LEEWAY, Authenticator
 from shared.bus.consumer import Consumer
@@ -23,7 +25,7 @@ from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
-from shared.bus.topology import durable_queues, events_queue
+from shared.bus.topology import DELIVERED, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
 from shared.service import Service, run
 from shared.settings import unlimited
@@ -38,7 +40,6 @@ CUT = 1.0
 async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name, tasks = service.settings, service.settings.name, service.tasks
-    authenticator = Authenticator(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
@@ -57,8 +58,10 @@ async def main(service: Service) -> None:
         in_total=unlimited(settings.max_connections),
         heartbeat=settings.heartbeat,
     )
-    edge = Edge(settings, authenticator, requests)
-    fanout = Fanout(hub, events, requests)
+    edge = Edge(settings, Authenticator(settings), requests)
+    watching = Watching(hub, requests)
+    fanout = Fanout(hub, events, requests, watching)
+    attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
     dispatcher = Dispatcher(
@@ -74,6 +77,7 @@ async def main(service: Service) -> None:
         dispatcher=dispatcher,
         subscriptions=subscriptions,
         typists=typists,
+        watching=watching,
         tasks=tasks,
     )
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.max_frame_bytes)
@@ -83,12 +87,15 @@ async def main(service: Service) -> None:
     add_pages(app, settings.shards)
 
     await requests.start()
-    await events.add(events_queue(name, "message.#", "typing.#"))
+    await events.add(events_queue(name, *DELIVERED))
     await room_events.add(events_queue(f"{name}.rooms", "room.#"))
-    missed = {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}
+
+    def heal() -> None:
+        fanout.heal_all()
+        watching.missed()
 
     async def restored(_connection: object) -> None:
-        fanout.heal_all()
+        heal()
         subscriptions.reconcile_all()
 
     link.on_change(restored)
@@ -99,10 +106,11 @@ async def main(service: Service) -> None:
         "events": fanout.run(),
         "healing": fanout.run_healing(),
         "room events": subscriptions.run(),
-        "overflows": watch_overflows(overflows, missed),
+        "overflows": watch_overflows(overflows, {name: heal, f"{name}.rooms": subscriptions.reconcile_all}),
         "typing": typists.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),
+        "attendance": attendance.run(),
     }
     for name_of_work, loop in work.items():
         tasks.spawn(loop, name_of_work, vital=True)
@@ -122,6 +130,7 @@ async def main(service: Service) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await hub.empty.wait()
+        attendance.leave()
 
     service.on_drain += [answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services.gateway import native
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.watching import Watching
 from shared import metrics
 from shared.bus.codec import JSON, encode_actor, readable_events
 from shared.bus.consumer import Consumer
@@ -25,7 +26,7 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
-_HAPPENINGS = {name for name, row in native.EMIT.items() if not issubclass(row.event, TimelineEvent)}
+_HAPPENINGS = {name for name, row in native.EMIT.items() if row.in_room and not issubclass(row.event, TimelineEvent)}
 """What is shown without a position in the timeline."""
 
 MAX_HEALED_AT_ONCE = 100
@@ -37,9 +38,10 @@ _healed = metrics.counter("feeds_healed", "Rooms whose missed changes were fetch
 
 
 class Fanout:
-    """Delivers timeline events to the feeds."""
+    """Delivers timeline events to the feeds, and hands on those that are about no room."""
 
-    def __init__(self, hub: Hub, consumer: Consumer, requests: Requests) -> None:
+    def __init__(self, hub: Hub, consumer: Consumer, requests: Requests, watching: Watching) -> None:
+        self._watching = watching
         self._hub = hub
         self._consumer = consumer
         self._requests = requests
@@ -62,13 +64,15 @@ class Fanout:
         for envelope in envelopes:
             if (cause := envelope.get("cause")) is not None:
                 self._answer(cause, envelope)
-            feed = self._hub.feeds.get(envelope["subject"])
-            if feed is None:
-                continue
+            deliver = self._watching.deliveries.get(envelope["type"])
+            feed = self._hub.feeds.get(envelope["subject"]) if deliver is None else None
             try:
-                self._show(feed, envelope)
-            except TypeError as error:  # nested deeper than can be written
-                log.error("malformed event dropped", type=envelope["type"][:100], error=str(error))
+                if deliver is not None:
+                    deliver(envelope)
+                elif feed is not None:
+                    self._show(feed, envelope)
+            except (KeyError, TypeError, ValueError) as error:  # not what its type says, or nested too deep to write
+                log.error("malformed event dropped", type=envelope["type"][:100], error=repr(error)[:200])
 
     def _answer(self, cause: str, envelope: JSON) -> None:
         """Tell who asked for this, here or at another gateway, that it has been done."""

@@ -1,7 +1,7 @@
 """The hub: every connection, who they belong to, which feeds they are on, and what has yet to be flushed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from services.gateway.connection import CLOSE_GRACE, Connection
 from services.gateway.feeds import Feed
@@ -38,6 +38,8 @@ class Hub:
         self.connections: dict[str, Connection] = {}
         self.users: dict[tuple[str, str], set[Connection]] = {}
         self.feeds: dict[str, Feed] = {}
+        self.on_turn: Callable[[tuple[str, str]], None] = lambda _user: None
+        """Called when a user's first connection has come or their last one gone."""
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -62,7 +64,10 @@ class Hub:
         """A client is here."""
         self.connections[connection.id] = connection
         self.empty.clear()
-        self.users.setdefault(connection.user, set()).add(connection)
+        devices = self.users.setdefault(connection.user, set())
+        devices.add(connection)
+        if len(devices) == 1:
+            self.on_turn(connection.user)
         _connections.set(len(self.connections))
 
     def remove(self, connection: Connection) -> None:
@@ -75,6 +80,7 @@ class Hub:
             devices.discard(connection)
             if not devices:
                 del self.users[connection.user]
+                self.on_turn(connection.user)
         self._dirty.pop(connection, None)
         if not self.connections:
             self.empty.set()

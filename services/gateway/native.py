@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from services.gateway.frames import frame
 from services.gateway.rows import Emit, Local, On, Tell
 from shared.bus.codec import JSON
-from shared.contracts import content, integration, membership, messages, presence, rooms
+from shared.contracts import content, integration, membership, messages, people, presence, rooms
 from shared.contracts.base import Id, Model, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
@@ -38,6 +38,18 @@ class Typing(Model):
     """Say that one has started or stopped typing."""
 
     room_id: Id
+
+
+class Watch(Model):
+    """Be told of changes of these users' presence on this connection."""
+
+    user_ids: list[Id] = Field(min_length=1, max_length=presence.MAX_WATCHED)
+
+
+class Unwatch(Model):
+    """Be told no more of these users' presence."""
+
+    user_ids: list[Id] = Field(min_length=1, max_length=presence.MAX_WATCHED)
 
 
 class Refresh(Model):
@@ -141,6 +153,13 @@ ON: dict[str, On] = {
         On("integration.apply", integration.ApplyExternal),
         On("participation.set_status", integration.SetParticipation),
         On("participations.list", integration.ListParticipations),
+        On("presence.set", presence.SetPresence, counted=True),
+        On("presence.get", presence.GetPresence),
+        On("presence.room", presence.GetOnline),
+        On("users.get", people.GetUsers),
+        On("people.list", people.ListPeople),
+        On("favorite.toggle", people.ToggleFavorite),
+        On("favorites.list", people.ListFavorites),
     )
 }
 
@@ -151,14 +170,22 @@ LOCAL: dict[str, Local] = {
         Local("room.unsubscribe", Unsubscribe, Done, "Stop following a room on this connection."),
         Local("typing.start", Typing, Done, "Show the room's readers that one is typing."),
         Local("typing.stop", Typing, Done, "Show that one is not typing any more."),
+        Local("presence.watch", Watch, presence.PresencesView, "Be told of changes of some users' presence."),
+        Local("presence.unwatch", Unwatch, Done, "Be told no more of some users' presence."),
         Local("auth.refresh", Refresh, Refreshed, "Renew the connection's token."),
         Local("ping", Ping, Pong, "Ask for a sign of life."),
     )
 }
 
+SHOWN: dict[str, type[View]] = {
+    presence.PresenceChanged.TYPE: presence.PresenceView,
+    people.FavoritesUpdated.TYPE: people.FavoritesView,
+}
+"""What is shown of events of which not all is."""
+
 EMIT: dict[str, Emit] = {
-    name: Emit(event, name)
-    for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS)
+    name: Emit(event, name, SHOWN.get(name))
+    for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS, people.EVENTS)
     for name, event in events.items()
     if event is not messages.WorkerBeat
 }
@@ -168,6 +195,7 @@ TELL: dict[str, Tell] = {
     for row in (
         Tell("ready", Ready, "The first frame of every connection.", in_room=False),
         Tell("room.subscribed", RoomStateView, "The connection follows a room one has just come into."),
+        Tell("presence.reset", Done, "Changes of presence may have been missed: ask for it again.", in_room=False),
         Tell("room.reset", Reset, "Too much was missed, or the history was reset: read the room afresh."),
     )
 }
@@ -251,6 +279,11 @@ def timeline(kind: str, room_id: str, seq: int, rev: int, message: JSON) -> byte
 def happening(kind: str, room_id: str, data: JSON) -> bytes:
     """Anything else that happens in or to a room."""
     return frame(orjson.dumps({"type": kind, "room_id": room_id, "data": data}))
+
+
+def personal(kind: str, data: JSON) -> bytes:
+    """What happens to a user, or is told to one connection."""
+    return frame(orjson.dumps({"type": kind, "data": data}))
 
 
 def ready(data: JSON) -> bytes:

@@ -33,10 +33,19 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """An outgoing frame: which event it shows, under which name."""
+    """An outgoing frame: which event it shows, under which name.
+
+    `view` is what of the event is shown, where that is not all.
+    """
 
     event: type[Event]
     name: str
+    view: type[View] | None = None
+
+    @property
+    def in_room(self) -> bool:
+        """Whether it is about a room, which then stands beside its data."""
+        return "room_id" in self.event.model_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from services.gateway.frames import PONG, frame
 from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
+from services.gateway.watching import Watching
 from shared.auth import Identity
 from shared.bus.codec import JSON
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
@@ -49,7 +50,7 @@ class NativeSocket:
 
     def __init__(
         self, *, settings: Settings, edge: Edge, hub: Hub, dispatcher: Dispatcher, subscriptions: Subscriptions,
-        typists: Typists, tasks: Tasks,
+        typists: Typists, watching: Watching, tasks: Tasks,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._edge = edge
@@ -57,6 +58,7 @@ class NativeSocket:
         self._dispatcher = dispatcher
         self._subscriptions = subscriptions
         self._typists = typists
+        self._watching = watching
         self._tasks = tasks
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -93,6 +95,7 @@ class NativeSocket:
             await self._serve(socket, connection, follow=request.query.get("subscribe") != "none")
         finally:
             self._typists.forget(connection)
+            self._watching.forget(connection)
             self._hub.remove(connection)
         return socket
 
@@ -205,6 +208,11 @@ class NativeSocket:
                 self._done(connection, incoming, {})
             case native.Subscribe(room_id=room_id):
                 self._later(connection, incoming, self._subscriptions.follow(connection, room_id))
+            case native.Watch(user_ids=user_ids):
+                self._later(connection, incoming, self._watching.watch(connection, user_ids))
+            case native.Unwatch(user_ids=user_ids):
+                self._watching.unwatch(connection, user_ids)
+                self._done(connection, incoming, {})
             case native.Refresh(token=token):
                 self._later(connection, incoming, self._refresh(connection, token))
 

@@ -1,7 +1,7 @@
 """The canonical REST API, as rows. Everything it can do, the socket can do too."""
 
 from services.gateway.rows import Route
-from shared.contracts import integration, messages, rooms
+from shared.contracts import integration, messages, people, presence, rooms
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms", rooms.CreateRoom, "Create a room, or get the one that exists.", 201, unwrap="room"),
@@ -15,18 +15,15 @@ ROUTES: tuple[Route, ...] = (
     Route("PATCH", "/v1/rooms/{room_id}/members/{user_id}", rooms.SetRole, "Change a member's role.", unwrap="member"),
     Route("DELETE", "/v1/rooms/{room_id}/members/{user_id}", rooms.RemoveMember, "Remove a member."),
     Route("PUT", "/v1/rooms/{room_id}/members", rooms.SetMembers, "Make the members exactly these."),
-    Route("PUT", "/v1/rooms/{room_id}/members/{user_id}/mute", rooms.MuteMember, "Mute a member.", unwrap="member"),
     Route(
-        "DELETE",
+        "PUT",
         "/v1/rooms/{room_id}/members/{user_id}/mute",
         rooms.MuteMember,
-        "Give a member their word back.",
-        fixed={"muted": False},
+        "Mute a member, or unmute them.",
         unwrap="member",
     ),
-    Route("POST", "/v1/rooms/{room_id}/close", rooms.CloseRoom, "End the conversation.", unwrap="room"),
     Route(
-        "POST", "/v1/rooms/{room_id}/open", rooms.CloseRoom, "Open it again.", fixed={"closed": False}, unwrap="room"
+        "POST", "/v1/rooms/{room_id}/close", rooms.CloseRoom, "End the conversation, or open it again.", unwrap="room"
     ),
     Route(
         "GET", "/v1/rooms/{room_id}/rights/{action}", rooms.ExplainRight, "See whether and why one may do something."
@@ -45,6 +42,13 @@ ROUTES: tuple[Route, ...] = (
         "PUT", "/v1/messages/{message_id}/reactions/{emoji}", messages.ReactToMessage, "Add a reaction.", counted=True
     ),
     Route("DELETE", "/v1/messages/{message_id}/reactions/{emoji}", messages.UnreactToMessage, "Take a reaction back."),
+    Route("GET", "/v1/rooms/{room_id}/online", presence.GetOnline, "List the members of a room who are here."),
+    Route("PUT", "/v1/presence", presence.SetPresence, "Appear as online, away or offline.", counted=True),
+    Route("POST", "/v1/presence/query", presence.GetPresence, "Get whether users are here."),
+    Route("POST", "/v1/users/query", people.GetUsers, "Get users by id."),
+    Route("GET", "/v1/people", people.ListPeople, "List the people one has talked with."),
+    Route("GET", "/v1/favorites", people.ListFavorites, "List one's favorites."),
+    Route("POST", "/v1/favorites/toggle", people.ToggleFavorite, "Mark a room or user as a favorite, or not."),
     Route("POST", "/v1/sync", messages.Sync, "Get what changed since one's cursors."),
     Route("POST", "/v1/rooms/states", messages.GetRoomStates, "Get where rooms stand: seq, rev, unread."),
     Route("POST", "/v1/integration/events", integration.ApplyExternal, "Tell what happened outside.", gathers="events"),

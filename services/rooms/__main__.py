@@ -1,12 +1,22 @@
 """`python -m services.rooms`: one rooms process. Constructs everything; decides nothing."""
 
+from datetime import timedelta
+
+from services.rooms.announcer import Announcer
+from services.rooms.directory import Directory
 from services.rooms.handlers import CommandTable, RoomCommands
 from services.rooms.integration_handlers import Integration
 from services.rooms.integration_intake import Intake, IntegrationQueue
 from services.rooms.integration_rooms import Reconciler
 from services.rooms.integration_store import FactsRepository
+from services.rooms.notification_store import NotificationStore
+from services.rooms.notifications import Notifications
 from services.rooms.outbox import Outbox
-from services.rooms.people import PeopleCommands
+from services.rooms.people import FavoriteNames, PeopleCommands, PeopleQueries
+from services.rooms.people_store import PeopleStore
+from services.rooms.presence import PresenceCommands, PresenceQueries, Presences
+from services.rooms.presence_store import PresenceStore
+from services.rooms.presence_sweep import PresenceSweep
 from services.rooms.queries import QueryTable, RoomQueries
 from services.rooms.repository import Repository
 from shared.bus.consumer import Consumer
@@ -25,9 +35,10 @@ from shared.service import Service, run
 COMMAND_QUEUE = "commands.rooms"
 QUERY_QUEUE = "queries.rooms"
 INTEGRATION_QUEUE = "integration.rooms"
-COMMAND_PREFETCH = 32
-QUERY_PREFETCH = 64
-INTEGRATION_PREFETCH = 64
+NOTES_QUEUE = "events.rooms"
+
+PREFETCH = {COMMAND_QUEUE: 32, QUERY_QUEUE: 64, INTEGRATION_QUEUE: 64, NOTES_QUEUE: 128}
+"""What is read, and how many unacked AMQP messages of each queue a process holds."""
 
 
 async def main(service: Service) -> None:
@@ -40,19 +51,35 @@ async def main(service: Service) -> None:
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
-    commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
-    events = Consumer(link, INTEGRATION_PREFETCH)
+    consumers = {name: Consumer(link, prefetch) for name, prefetch in PREFETCH.items()}
+    grace, lease = timedelta(seconds=settings.presence_grace), timedelta(seconds=settings.presence_lease)
+    presence_store = PresenceStore(mongo, grace)
+    announcer = Announcer(presence_store, publisher)
+    presences = Presences(presence_store, announcer)
+    sweep = PresenceSweep(presence_store, presences, announcer, lambda: link.is_up, grace=grace, lease=lease)
+    directory, people = Directory(mongo), PeopleStore(mongo)
+    names = FavoriteNames(directory, people)
+    notification_store = NotificationStore(mongo)
+    notifications = Notifications(
+        consumers[NOTES_QUEUE], repository, notification_store, outbox, presence_store.absent, settings.shards
+    )
     room_commands = RoomCommands(repository, outbox, settings.shards).table
     facts = FactsRepository(mongo)
-    reconciler = Reconciler(facts, repository, room_commands)
+    reconciler = Reconciler(facts, repository, directory, room_commands)
     intake = Intake(facts, repository, reconciler)
     integration = Integration(facts, intake)
     commands_by: CommandTable = {
         **room_commands,
         **integration.commands,
-        **PeopleCommands(repository).table,
+        **PeopleCommands(repository, directory, people, names, outbox).table,
+        **PresenceCommands(presences, presence_store, grace).table,
     }
-    answers_by: QueryTable = {**RoomQueries(repository).table, **integration.queries}
+    answers_by: QueryTable = {
+        **RoomQueries(repository).table,
+        **integration.queries,
+        **PeopleQueries(directory, people, presence_store, names).table,
+        **PresenceQueries(repository, presence_store).table,
+    }
 
     async def carry_out(envelope: RequestEnvelope, command: Command) -> View:
         return await commands_by[type(command)](envelope, command)
@@ -61,29 +88,32 @@ async def main(service: Service) -> None:
         return await answers_by[type(query)](actor, query)
 
     async def start() -> None:
-        await until_done(repository.prepare, is_transient, "creating indexes")
-        await until_done(facts.prepare, is_transient, "creating indexes")
-        await commands.add(queues[COMMAND_QUEUE])
-        await queries.add(queues[QUERY_QUEUE])
-        await events.add(queues[INTEGRATION_QUEUE])
+        for store in (repository, facts, presence_store, notification_store):
+            await until_done(store.prepare, is_transient, "creating indexes")
+        for name, consumer in consumers.items():
+            await consumer.add(queues[name])
         work = {
             "link": link.run(),
             "commands": serve_commands(
-                commands, COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
+                consumers[COMMAND_QUEUE], COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
             ),
-            "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
+            "queries": serve_queries(
+                consumers[QUERY_QUEUE], QUERIES, answer, responder, publisher=publisher, transient=is_transient
+            ),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
-            "integration": IntegrationQueue(events, publisher, intake).run(),
+            "integration": IntegrationQueue(consumers[INTEGRATION_QUEUE], publisher, intake).run(),
             "integration relay": reconciler.relay(),
+            "notifications": notifications.run(),
+            "presence news": announcer.run(),
+            "presence sweep": sweep.run(),
         }
         for name, loop in work.items():
             service.tasks.spawn(loop, name, vital=True)
 
     async def finish() -> None:
-        await commands.release(COMMAND_QUEUE)
-        await queries.release(QUERY_QUEUE)
-        await events.release(INTEGRATION_QUEUE)
+        for name, consumer in consumers.items():
+            await consumer.release(name)
         await publisher.flush()
         await outbox.flush()
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from services.rooms.directory import Directory
 from services.rooms.domain import Room
 from services.rooms.handlers import SOURCE, CommandTable, now
 from services.rooms.integration_facts import Facts, Name, Wanted, wanted
@@ -56,9 +57,12 @@ Settled = dict[str, Any]
 class Reconciler:
     """Makes rooms what they should be."""
 
-    def __init__(self, facts: FactsRepository, repository: Repository, commands: CommandTable) -> None:
+    def __init__(
+        self, facts: FactsRepository, repository: Repository, directory: Directory, commands: CommandTable
+    ) -> None:
         self._facts = facts
         self._repository = repository
+        self._directory = directory
         self._commands = commands
 
     async def settle(self, key: str) -> None:
@@ -155,10 +159,10 @@ class Reconciler:
         """Write the directory; where somebody is gone or back, their objects' rooms follow, then what is left."""
         deleted = facts.deleted
         if deleted:
-            await self._repository.bury(about.tenant, about.id, now())
+            await self._directory.bury(about.tenant, about.id, now())
         else:
             profile = {name: said.value for name, said in facts.of(Name.PROFILE)}
-            await self._repository.enter(about.tenant, about.id, profile, now())
+            await self._directory.enter(about.tenant, about.id, profile, now())
         if before is None or before.get("deleted", False) is not deleted:
             for key in await self._facts.touch(about.tenant, about.id, datetime.now(UTC)):
                 await self._settled(key)

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from services.rooms.domain import (
-    Visit,
     as_seen,
     denials_of,
     living,
@@ -14,6 +13,7 @@ from services.rooms.domain import (
     seen,
 )
 from services.rooms.repository import Repository
+from services.rooms.visits import visit
 from shared import ids
 from shared.contracts.base import Query, View
 from shared.contracts.envelope import Actor
@@ -54,17 +54,17 @@ class RoomQueries:
         return RoomsView(rooms=[as_seen(room, member, actor.roles) for room, member in page.items], next=page.next)
 
     async def _room(self, actor: Actor, query: GetRoom) -> RoomView:
-        visit = await self._visit(actor, query.room_id)
-        return seen(visit, require(visit, Action.READ))
+        here = await visit(self._repository, actor, query.room_id)
+        return seen(here, require(here, Action.READ))
 
     async def _find(self, actor: Actor, query: FindRoom) -> RoomView:
-        visit = await self._visit(actor, ids.external_room_id(actor.tenant, query.kind, query.id))
-        if visit.room is None or visit.room.deleted_at is not None:
+        here = await visit(self._repository, actor, ids.external_room_id(actor.tenant, query.kind, query.id))
+        if here.room is None or here.room.deleted_at is not None:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room of {query.kind} '{query.id}'.")
-        return seen(visit, require(visit, Action.READ))
+        return seen(here, require(here, Action.READ))
 
     async def _members(self, actor: Actor, query: ListMembers) -> MembersView:
-        require(await self._visit(actor, query.room_id), Action.READ)
+        require(await visit(self._repository, actor, query.room_id), Action.READ)
         page = await self._repository.members_of(query.room_id, query.after, query.limit)
         people = await self._repository.people(actor.tenant, [member.user_id for member in page.items])
         return MembersView(
@@ -73,11 +73,11 @@ class RoomQueries:
 
     async def _explain(self, actor: Actor, query: ExplainRight) -> RightView:
         """One's own rights are told to everybody who knows of the room; others' to who could take them away."""
-        visit = await self._visit(actor, query.room_id)
+        here = await visit(self._repository, actor, query.room_id)
         if query.user_id is None or query.user_id == actor.id:
-            room, member, roles = living(visit), visit.caller, actor.roles
+            room, member, roles = living(here), here.caller, actor.roles
         else:
-            room = require(visit, Action.MUTE)
+            room = require(here, Action.MUTE)
             member = (await self._repository.members(room.id, [query.user_id])).get(query.user_id)
             person = (await self._repository.people(actor.tenant, [query.user_id])).get(query.user_id)
             roles = () if person is None else person.roles
@@ -100,8 +100,3 @@ class RoomQueries:
         if GlobalRole.SERVICE not in actor.roles:
             raise ChatError(ErrorCode.FORBIDDEN, "rooms.access is for services only.")
         return AccessView(rooms=await self._repository.access(query.room_ids))
-
-    async def _visit(self, actor: Actor, room_id: str) -> Visit:
-        room = await self._repository.room(actor.tenant, room_id)
-        members = {} if room is None else await self._repository.members(room_id, [actor.id])
-        return Visit(room_id=room_id, room=room, actor=actor, caller=members.get(actor.id))

@@ -1,4 +1,4 @@
-"""The rooms service's collections: `rooms`, `memberships`, `users`, `audit`, `outbox`. Decides nothing.
+"""The rooms service's collections: `rooms`, `memberships`, `audit`, `outbox`. Stores and finds; decides nothing.
 
 Every read but `access` names a tenant, or a room that was found in one.
 """
@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
-from shared.contracts.envelope import Actor
 from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
@@ -32,9 +32,6 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-NAMES = ("name", "first_name", "last_name", "avatar", "roles")
-"""What the directory keeps of a user's claims."""
-
 _NOTED = ("room_id", "actor_id", "act", "target_id", "details", "at")
 
 
@@ -54,6 +51,10 @@ class Record(NamedTuple):
     key: str
     body: bytes
 
+    def since(self, at: datetime) -> Document:
+        """As the outbox keeps it."""
+        return {"_id": self.id, **self._asdict(), "created_at": at}
+
 
 class Page(NamedTuple, Generic[T]):
     """A part of a list, and where the next begins."""
@@ -69,7 +70,7 @@ class Repository:
         self._mongo = mongo
         self._rooms = mongo.collection("rooms")
         self._memberships = mongo.collection("memberships")
-        self._users = mongo.collection("users")
+        self._directory = Directory(mongo)
         self._audit = mongo.collection("audit")
         self._outbox = mongo.collection("outbox")
         self._gathered = Gathered(self._rooms_by_id)
@@ -161,8 +162,7 @@ class Repository:
             await self._memberships.insert_many(joined, session=session)
         noted = entry.model_dump(mode="python", exclude_none=True)
         await self._audit.insert_one({"_id": noted.pop("id"), "tenant": room.tenant, **noted}, session=session)
-        waiting = [{"_id": record.id, **record._asdict(), "created_at": room.updated_at} for record in records]
-        await self._outbox.insert_many(waiting, session=session)
+        await self._outbox.insert_many([record.since(room.updated_at) for record in records], session=session)
 
     async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
         documents = await self._rooms.find({"_id": {"$in": list(room_ids)}}).to_list(None)
@@ -226,36 +226,7 @@ class Repository:
 
     async def people(self, tenant: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, UserView]:
         """The directory's entries of those it knows, by id."""
-        keys = [person_id(tenant, user_id) for user_id in user_ids]
-        known = {"_id": {"$in": keys}, "deleted": {"$ne": True}}
-        documents = await self._users.find(known, session=session).to_list(None)
-        return {document["user_id"]: _person(document) for document in documents}
-
-    async def record(self, actor: Actor, now: datetime) -> None:
-        """Keep an actor's claims where they say something new. A claim that is absent erases nothing.
-
-        Who was deleted stays so, whatever an old token says.
-        """
-        key = person_id(actor.tenant, actor.id)
-        claims = {name: value for name, value in actor.model_dump(mode="json").items() if name in NAMES and value}
-        known = await self._users.find_one({"_id": key})
-        if known is not None and (known.get("deleted") or all(known.get(name) == claims[name] for name in claims)):
-            return
-        entry = claims | {"tenant": actor.tenant, "user_id": actor.id, "updated_at": now}
-        await self._users.update_one({"_id": key}, {"$set": entry}, upsert=True)
-
-    async def enter(self, tenant: str, user_id: str, profile: Mapping[str, Any], now: datetime) -> None:
-        """Keep what another system says of a user, who is there (again)."""
-        entry = {name: profile[name] for name in NAMES if name in profile}
-        entry |= {"tenant": tenant, "user_id": user_id, "updated_at": now}
-        change = {"$set": entry, "$unset": {"deleted": ""}}
-        await self._users.update_one({"_id": person_id(tenant, user_id)}, change, upsert=True)
-
-    async def bury(self, tenant: str, user_id: str, now: datetime) -> None:
-        """Forget a user but for the fact that they are no more."""
-        entry = {"tenant": tenant, "user_id": user_id, "updated_at": now, "deleted": True}
-        change = {"$set": entry, "$unset": dict.fromkeys(NAMES, "")}
-        await self._users.update_one({"_id": person_id(tenant, user_id)}, change, upsert=True)
+        return await self._directory.people(tenant, user_ids, session)
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,11 +244,6 @@ class Repository:
 def membership_id(room_id: str, user_id: str) -> str:
     """The key of a membership."""
     return f"{room_id}:{user_id}"
-
-
-def person_id(tenant: str, user_id: str) -> str:
-    """The key of a directory entry. Ids hold no space, so no two pairs share one."""
-    return f"{tenant} {user_id}"
 
 
 def _room(document: Mapping[str, Any]) -> Room:
@@ -335,7 +301,3 @@ def _membership(room: Room, member: Member) -> Document:
 
 def _entry(document: Mapping[str, Any]) -> AuditEntry:
     return AuditEntry(id=document["_id"], **{name: document[name] for name in _NOTED if name in document})
-
-
-def _person(document: Mapping[str, Any]) -> UserView:
-    return UserView(id=document["user_id"], **{name: document[name] for name in NAMES if name in document})

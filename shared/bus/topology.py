@@ -16,6 +16,9 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
+DELIVERED = ("message.#", "typing.#", "presence.#", "user.#")
+"""Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
+
 DEFAULT = ""
 """AMQP's own exchange, which routes by the names of queues."""
 
@@ -136,6 +139,16 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": DEAD,
+            },
+        ),
+        Queue(
+            "events.rooms",
+            (Binding(EVENTS, "noted.#"), Binding(EVENTS, "receipt.#"), Binding(EVENTS, "room.#")),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+                "x-single-active-consumer": True,
             },
         ),
         Queue(

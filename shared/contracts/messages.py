@@ -21,7 +21,6 @@ from shared.contracts.content import (
 from shared.contracts.timeline import (
     ChangedView,
     ClearedView,
-    DeliveredView,
     HistoryView,
     PurgedView,
     ReceiptsView,
@@ -35,8 +34,6 @@ from shared.contracts.timeline import (
 
 MAX_PAGE = 200
 MAX_REACTION_KINDS = 50
-MAX_REPORTED = 1000
-"""Members in one report of what was delivered."""
 
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,16}:[0-9]{1,16}$")]
 """`epoch:rev`, the last change a client has seen of a room."""
@@ -152,19 +149,6 @@ class MarkUnread(MessageCommand):
 
     room_id: Id
     seq: Seq
-
-
-class ReportDelivered(MessageCommand):
-    """Say how far a room's messages have been written to its members' connections. Only gateways ask this.
-
-    Members of other rooms, and marks that lie further already, are passed over.
-    """
-
-    TYPE: ClassVar = "delivered.report"
-    RESULT: ClassVar = DeliveredView
-
-    room_id: Id
-    delivered: dict[Id, Seq] = Field(min_length=1, max_length=MAX_REPORTED)
 
 
 class ClearTimeline(MessageCommand):
@@ -316,12 +300,11 @@ class TimelineCleared(Event):
 class ReceiptsUpdated(Event):
     """Members' marks have moved since the last of these, which come at most once a second and room.
 
-    Where `everyone` is false, each one is told to its owner's connections only: in a large room, and where somebody has
-    marked the room as unread or has read it since.
+    In a large room (`everyone` is false) they are told to each one's own connections only.
     """
 
     TYPE: ClassVar = "receipts.updated"
-    TOPIC: ClassVar = "receipt"
+    TOPIC: ClassVar = "message"
 
     room_id: str
     receipts: list[ReceiptView]
@@ -349,7 +332,6 @@ COMMANDS: dict[str, type[MessageCommand]] = {
         MarkRead,
         MarkDelivered,
         MarkUnread,
-        ReportDelivered,
         ClearTimeline,
         PurgeRoom,
     )

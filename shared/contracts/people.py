@@ -63,9 +63,10 @@ class FavoriteView(View):
 
 
 class FavoritesView(View):
-    """All one's favorites, the oldest first."""
+    """All one's favorites, the oldest first. `version` grows with every change."""
 
     favorites: list[FavoriteView]
+    version: int = 0
 
 
 class SeenView(View):
@@ -93,7 +94,8 @@ class RecordUser(PeopleCommand):
 class ToggleFavorite(PeopleCommand):
     """Mark a room or user as a favorite, or not; without `favorite` the other of what it is now.
 
-    A room must be one the caller may read, a user one of the caller's tenant.
+    A room must be one the caller may read, a user one whom the caller's tenant knows. What has got out of sight since
+    can still be taken off the list.
     """
 
     TYPE: ClassVar = "favorite.toggle"
@@ -156,6 +158,7 @@ class FavoritesUpdated(PersonalEvent):
     TYPE: ClassVar = "favorites.updated"
 
     favorites: list[FavoriteView]
+    version: int = 0
 
 
 COMMANDS: dict[str, type[PeopleCommand]] = {command.TYPE: command for command in (RecordUser, ToggleFavorite)}

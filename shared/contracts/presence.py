@@ -29,6 +29,8 @@ class PresenceView(View):
     user_id: str
     status: PresenceStatus
     last_seen: datetime | None = None
+    number: int = 0
+    """Grows with every change: of two words about one user, the greater number is the newer."""
 
 
 class PresencesView(View):
@@ -62,15 +64,18 @@ class SetPresence(PresenceCommand):
 
 
 class ReportedView(View):
-    """A gateway's report was taken in."""
+    """What became of a gateway's report."""
 
     gateway: str
+    alive: bool = True
+    """False: it counts as dead, and nothing was taken in. It must take another name and report everybody."""
 
 
 class ReportPresence(PresenceCommand):
     """A gateway lives, and these users have come or gone there. For services only.
 
-    Without a report for `lease` seconds the gateway counts as dead, and nobody as connected to it.
+    Without a report for `lease` seconds the gateway counts as dead for ever, and nobody as connected to it. So every
+    process takes a name that no other has had.
     """
 
     TYPE: ClassVar = "presence.report"
@@ -78,6 +83,10 @@ class ReportPresence(PresenceCommand):
 
     gateway: Id
     lease: float = Field(gt=0, le=600)
+    beginning: bool = False
+    """No report under this name has been answered yet."""
+    leaving: bool = False
+    """The gateway ends: nobody is connected to it any more, and nothing more will come under this name."""
     sightings: list[Sighting] = Field(default=[], max_length=MAX_REPORTED)
 
 
@@ -114,6 +123,8 @@ class PresenceChanged(Event):
     user_id: str
     status: PresenceStatus
     last_seen: datetime | None = None
+    number: int = 0
+    """Grows with every change of this user's presence."""
     rooms: list[str] = []
     """Rooms whose readers are told; not shown to clients."""
 

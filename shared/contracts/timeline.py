@@ -48,15 +48,6 @@ class ReceiptView(View):
     user_id: str
     read_seq: int
     delivered_seq: int
-    unread_from: int | None = None
-    """From where on the member has marked the room as unread; told to the member alone."""
-
-
-class DeliveredView(View):
-    """Whether delivery is recorded in a room at all: not in one of more members than RECEIPTS_MAX_MEMBERS."""
-
-    room_id: str
-    recorded: bool
 
 
 class StatusView(View):

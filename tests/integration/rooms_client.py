@@ -36,7 +36,7 @@ Json = dict[str, Any]
 class RoomsProcess:
     """`python -m services.rooms` as an operator runs it."""
 
-    def __init__(self, amqp_url: str, mongo_url: str, log: Path, *, name: str = "rooms-0") -> None:
+    def __init__(self, amqp_url: str, mongo_url: str, log: Path, *, name: str = "rooms-0", **env: str) -> None:
         self.port = free_port()
         self._log = log
         self._env = {
@@ -46,6 +46,7 @@ class RoomsProcess:
             "OPS_PORT": str(self.port),
             "INSTANCE": name,
             "SHARDS": str(SHARDS),
+            **env,
         }
         self._child: asyncio.subprocess.Process | None = None
 
@@ -93,7 +94,7 @@ class RoomsProcess:
 
 
 class Caller:
-    """Sends commands and queries, hears replies and every room event.
+    """Sends commands and queries, hears replies, room events and changes of presence.
 
     Everything heard stands in `events`: the event envelopes, in the order of arrival.
     """
@@ -115,7 +116,7 @@ class Caller:
             replies, self.publisher, name=self.name, shards=SHARDS, timeout=ANSWER_TIMEOUT, max_pending=10_000
         )
         await self._requests.start()
-        await events.add(events_queue(self.name, "room.#"))
+        await events.add(events_queue(self.name, "room.#", "presence.#"))
         for work in (link.run(), self._requests.run(lambda: None), self._requests.sweep(), self._listen(events)):
             self._tasks.spawn(work, "caller")
         await link.wait_up()
@@ -155,11 +156,11 @@ class Caller:
         """Put envelopes into the queue of room commands; returns when the broker has them."""
         await self.publisher.publish(COMMANDS, [("rooms", envelope) for envelope in envelopes])
 
-    async def events_of(self, room_id: str, until: Callable[[list[Json]], bool]) -> list[Json]:
-        """The events of a room, as soon as `until` says that they are enough."""
+    async def events_of(self, subject: str, until: Callable[[list[Json]], bool]) -> list[Json]:
+        """The events of a room or user, as soon as `until` says that they are enough."""
 
         def found() -> list[Json]:
-            return [event for event in self.events if event["subject"] == room_id]
+            return [event for event in self.events if event["subject"] == subject]
 
         async with asyncio.timeout(EVENT_TIMEOUT), self._heard:
             await self._heard.wait_for(lambda: until(found()))

@@ -40,6 +40,8 @@ delivered.mark                      +     +     +      +      f       f         
 room.get                            +     +     +      +      f       f         +        +      n
 members.list                        +     +     +      +      f       f         +        +      n
 rooms.list                          +     +     +      +      -       -         -        -      -
+presence.room                       +     +     +      +      f       f         +        +      n
+favorite.toggle                     +     +     +      +      f       f         +        +      n
 room.subscribe                      +     +     +      +      f       f         +        +      n
 typing.start                        +     +     +      f      f       f         f        +      f
 typing.stop                         +     +     +      f      f       f         f        +      f
@@ -122,12 +124,13 @@ ASSISTED = frozenset(
 """What an assistant may do in the sessions of their tenant. Elsewhere, and else, they are strangers."""
 
 ABOUT_ONESELF = {
-    "room.create", "room.find", "rights.explain", "audit.list", "integration.apply", "participation.set_status",
-    "participations.list", "room.unsubscribe", "auth.refresh", "ping",
+    "room.create", "room.unsubscribe", "auth.refresh", "ping", "presence.set", "presence.get", "presence.watch",
+    "presence.unwatch", "users.get", "people.list", "favorites.list", "room.find", "rights.explain", "audit.list",
+    "integration.apply", "participation.set_status", "participations.list",
 }  # fmt: skip
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 
-INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+"}
+INTERNAL = {"timeline.purge": "f", "rooms.access": "f", "user.record": "+", "presence.report": "f"}
 """What clients cannot name at all, and how its owner answers who has not the role `service`."""
 
 OUTCOMES = {"+": "ok", "f": "forbidden", "n": "not_found", "c": "conflict", "-": "unseen"}

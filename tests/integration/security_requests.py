@@ -77,6 +77,8 @@ BODIES: dict[str, Body] = {
     "room.get": _room(),
     "members.list": _room(),
     "rooms.list": lambda _scene, _caller: {"limit": 500},
+    "presence.room": _room(),
+    "favorite.toggle": lambda scene, caller: {"kind": "room", "id": scene.room(caller), "favorite": True},
     "room.subscribe": _room(),
     "typing.start": _room(),
     "typing.stop": _room(),

@@ -153,6 +153,7 @@ async def test_what_is_internal_is_for_services_alone(ways: Ways, request_: str)
         "timeline.purge": {"room_id": room_id, "until": "2100-01-01T00:00:00Z"},
         "rooms.access": {"room_ids": [room_id]},
         "user.record": {},
+        "presence.report": {"gateway": "nobody", "lease": 30},
     }
     body = bodies[request_]
     before = await contents(ways.inside, where)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts import integration, people, presence
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.integration import ApplyExternal, ListParticipations, SetParticipation
@@ -86,7 +87,12 @@ async def snapshot(caller: Caller, room_id: str) -> object:
 
 def test_every_command_and_query_is_tried() -> None:
     """A new one must be sorted into one of the kinds here."""
-    assert set(ABOUT_A_ROOM) | ABOUT_ONESELF | ABOUT_ALL | ELSEWHERE == {*COMMANDS.values(), *QUERIES.values()}
+    others = {
+        request
+        for module in (people, presence, integration)
+        for request in (*module.COMMANDS.values(), *module.QUERIES.values())
+    }
+    assert set(ABOUT_A_ROOM) | ABOUT_ONESELF | ABOUT_ALL | ELSEWHERE | others == {*COMMANDS.values(), *QUERIES.values()}
 
 
 @pytest.mark.parametrize("kind", ABOUT_A_ROOM, ids=named)

@@ -107,7 +107,8 @@ async def test_lists_come_in_pages(caller: Caller) -> None:
     await caller.ask(Actor(id="paul", name="Paul P", avatar="https://example.org/p.png"), RecordUser())
     first = await caller.ask("rita", ListMembers(room_id=rooms[0], limit=1))
     second = await caller.ask("rita", ListMembers(room_id=rooms[0], limit=1, after=first["next"]))
-    assert first["members"][0]["user"] == {"id": "paul", "name": "Paul P", "avatar": "https://example.org/p.png"}
+    person = {"id": "paul", "name": "Paul P", "avatar": "https://example.org/p.png", "roles": []}
+    assert first["members"][0]["user"] == person
     assert second["members"][0]["user_id"] == "rita"
     assert "user" not in second["members"][0]
     assert "next" not in second
@@ -120,7 +121,7 @@ async def test_the_directory_keeps_what_claims_say(caller: Caller) -> None:
     await caller.ask(Actor(id="sue", last_name="Smith"), RecordUser())
     await caller.ask(Actor(id="sue", tenant="t2", first_name="Other"), RecordUser())
     (member,) = (await caller.ask("sue", ListMembers(room_id=room_id)))["members"]
-    assert member["user"] == {"id": "sue", "first_name": "Sue", "last_name": "Smith"}
+    assert member["user"] == {"id": "sue", "first_name": "Sue", "last_name": "Smith", "roles": []}
     await caller.ask("tom", RecordUser())
     added = await caller.ask("sue", AddMember(room_id=room_id, user_id="tom"))
     assert added["member"]["user"] == {"id": "tom"}

@@ -12,6 +12,7 @@ from services.gateway.connection import Connection
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.watching import Watching
 from shared.auth import Identity
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -61,7 +62,7 @@ async def gateway() -> tuple[Hub, Fanout]:
     publisher = Publisher(link, Tasks(), 1.0)
     requests = Requests(consumer, publisher, name="simulation", shards=1, timeout=1.0, max_pending=1)
     hub = Hub(per_user=1e9, in_total=1e9, heartbeat=25.0)
-    return hub, Fanout(hub, consumer, requests)
+    return hub, Fanout(hub, consumer, requests, Watching(hub, requests))
 
 
 @dataclass(eq=False, repr=False)

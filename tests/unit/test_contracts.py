@@ -20,7 +20,9 @@ from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Model
 MODULES = {Service.MESSAGES: messages, Service.ROOMS: rooms, Service.MEDIA: media}
 COMMANDS: list[type[Command]] = [item for module in MODULES.values() for item in module.COMMANDS.values()]
 QUERIES: list[type[Query]] = [item for module in MODULES.values() for item in module.QUERIES.values()]
-EVENTS: list[type[Event]] = [item for module in (*MODULES.values(), presence) for item in module.EVENTS.values()]
+EVENTS: list[type[Event]] = [
+    item for module in (*MODULES.values(), people, presence) for item in module.EVENTS.values()
+]
 REQUESTS: list[type[Command] | type[Query]] = [*COMMANDS, *QUERIES]
 
 

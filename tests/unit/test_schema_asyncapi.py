@@ -13,7 +13,7 @@ from services.gateway.schemas.asyncapi import asyncapi
 from services.gateway.schemas.components import references
 from services.rooms.integrations import read
 from shared.bus.topology import EXCHANGES, durable_queues
-from shared.contracts import media, messages, presence, rooms
+from shared.contracts import media, messages, people, presence, rooms
 from shared.contracts.envelope import CONTENT_TYPE, EventEnvelope, ExternalEnvelope, RequestEnvelope
 from shared.contracts.errors import CLOSES, ErrorCode
 
@@ -156,7 +156,7 @@ class TestBus:
             for table in (module.COMMANDS, module.QUERIES, module.EVENTS)
             for name in table
         }
-        assert set(ENVELOPES) == wanted | set(presence.EVENTS)
+        assert set(ENVELOPES) == wanted | set(presence.EVENTS) | set(people.EVENTS)
 
     @pytest.mark.parametrize("name", [name for name, item in BUS.items() if "messages" in item])
     def test_examples_of_batches_meet_their_schemas(self, name: str) -> None:

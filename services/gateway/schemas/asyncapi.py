@@ -146,7 +146,8 @@ def _news(row: Emit | Tell, components: Components) -> JSON:
     if isinstance(row, Tell):
         return {**(room if row.in_room else {}), "data": components.ref(row.view)}
     if not issubclass(row.event, TimelineEvent):
-        return {**room, "data": components.inline(row.event)}
+        shown = components.inline(row.event) if row.view is None else components.ref(row.view)
+        return {**(room if row.in_room else {}), "data": shown}
     position = {
         "seq": {"type": "integer", "description": "The message's place in the room."},
         "rev": {"type": "integer", "description": "The cursor after this change: resume from it."},

@@ -11,6 +11,7 @@ from services.gateway.schemas.externals import LONE_CONTENT_TYPE, external_envel
 from shared.bus.topology import (
     COMMANDS,
     DEAD,
+    DELIVERED,
     EVENTS,
     EXCHANGES,
     INTEGRATION,
@@ -21,7 +22,7 @@ from shared.bus.topology import (
     events_queue,
     replies_queue,
 )
-from shared.contracts import media, messages, presence, rooms
+from shared.contracts import media, messages, notifications, people, presence, rooms
 from shared.contracts.base import Command, Event, Query, Service
 from shared.contracts.envelope import CONTENT_TYPE, Actor, Envelope, EventEnvelope, RequestEnvelope
 from shared.contracts.errors import ErrorView
@@ -29,12 +30,16 @@ from shared.contracts.errors import ErrorView
 BINDING_VERSION = "0.3.0"
 PROCESS = "{process}"
 SHARD = {"shard": {"description": "The shard of the room: crc32(room id) % 256 % SHARDS."}}
-WORKER_KEY = "worker.messages"
-"""Heartbeats are about no room and so have no shard."""
+KEYS = {
+    messages.WorkerBeat.TOPIC: "worker.messages",
+    presence.PresenceChanged.TOPIC: presence.PresenceChanged.TOPIC,
+    people.PersonalEvent.TOPIC: people.PersonalEvent.TOPIC,
+}
+"""By topic, where it is about no room and so has no shard."""
 
 CONTRACTS = {Service.MESSAGES: messages, Service.ROOMS: rooms, Service.MEDIA: media}
 ALL_EVENTS: tuple[type[Event], ...] = tuple(
-    event for module in (messages, rooms, presence, media) for event in module.EVENTS.values()
+    event for module in (messages, rooms, people, presence, notifications, media) for event in module.EVENTS.values()
 )
 
 
@@ -51,13 +56,13 @@ def bus_channels(components: Components, shards: int) -> JSON:
         )
     for topic in dict.fromkeys(event.TOPIC for event in ALL_EVENTS):
         events = [_event(components, event) for event in ALL_EVENTS if topic == event.TOPIC]
-        key = WORKER_KEY if topic == messages.WorkerBeat.TOPIC else f"{topic}.{{shard}}"
+        key = KEYS.get(topic, f"{topic}.{{shard}}")
         channels[f"events.{topic}"] = _route(EVENTS, key, f"Events: {topic}.", events, components)
     replies = [_reply(components)]
     channels["replies"] = _route(REPLIES, PROCESS, "Results and errors, to who asked.", replies, components)
     channels["integration"] = _integration(components)
     channels["dead"] = _route(DEAD, "{key}", "What could not be handled, under its original key.", [], components)
-    queues = (*durable_queues(shards), events_queue(PROCESS, "message.#", "typing.#"), replies_queue(PROCESS))
+    queues = (*durable_queues(shards), events_queue(PROCESS, *DELIVERED), replies_queue(PROCESS))
     return channels | {f"queue.{_name(queue)}": _queue(queue) for queue in queues}
 
 

@@ -86,11 +86,14 @@ def _server_rows(components: Components) -> Iterable[Sequence[str]]:
         beside = "`room_id`" if tell.in_room else ""
         yield f"`{tell.name}`", beside, _name(components, tell.view), tell.summary
     for emit in native.EMIT.values():
-        beside = "`room_id`, `seq`, `rev`" if issubclass(emit.event, TimelineEvent) else "`room_id`"
+        in_room = "`room_id`, `seq`, `rev`" if issubclass(emit.event, TimelineEvent) else "`room_id`"
+        beside = in_room if emit.in_room else ""
         yield f"`{emit.name}`", beside, _emitted(emit, components), summary_of(emit.event)
 
 
 def _emitted(row: Emit, components: Components) -> str:
+    if row.view is not None:
+        return _name(components, row.view)
     schema = components.inline(row.event)
     if issubclass(row.event, TimelineEvent):
         return _kind(schema["properties"]["message"])
