@@ -20,9 +20,10 @@ from services.rooms.integrations import About, Object
 from services.rooms.repository import Repository
 from shared import ids
 from shared.bus.codec import unique_id
+from shared.contracts.base import View
 from shared.contracts.envelope import Actor, Payload, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.membership import Membership, Role
+from shared.contracts.membership import Membership, Role, RoomResult
 from shared.contracts.rooms import (
     MAX_MEMBERS,
     CloseRoom,
@@ -120,9 +121,8 @@ class Reconciler:
         made = list(stored.facts.stamp(Name.CREATED))
         if room is None or room.deleted_at is not None:
             ended_since = room is not None and before is not None and before.get("made") == made
-            if want.deleted or want.type is None or ended_since or not await self._make(about, want):
+            if want.deleted or ended_since or (before := await self._make(about, want)) is None:
                 return {"made": made}
-            before = None
             room = await self._repository.room(about.tenant, room_id)
         elif want.deleted:
             await self._do(about.tenant, DeleteRoom(room_id=room_id))
@@ -131,16 +131,22 @@ class Reconciler:
             await self._change(about, room, want, before)
         return {"made": made, "name": want.name, "members": _digest(want), "closed": want.closed}
 
-    async def _make(self, about: Object, want: Wanted) -> bool:
-        """Make the room; not one that would begin with nobody to own it, where its type asks for that."""
+    async def _make(self, about: Object, want: Wanted) -> Settled | None:
+        """Make the room; what it is in line with then. None where it is not to be.
+
+        It must not begin with nobody to own it, where its type asks for that.
+        """
         members = want.members or {}
         owner = next((user_id for user_id, role in members.items() if role is Role.OWNER), None)
         if want.type is None or (owner is None and POLICIES[want.type].creators is None):
-            return False
+            return None
         others = [user_id for user_id in members if user_id != owner][: MAX_MEMBERS - 1]
         command = CreateRoom(type=want.type, name=want.name, members=others, owner=owner, external=about.external)
-        await self._do(about.tenant, command)
-        return True
+        result = await self._do(about.tenant, command)
+        begins_with = dict.fromkeys(others, Role.MEMBER) | ({} if owner is None else {owner: Role.OWNER})
+        if begins_with != members or not isinstance(result, RoomResult) or not result.created:
+            return {}
+        return {"members": _digest(want)}
 
     async def _change(self, about: Object, room: Room, want: Wanted, before: Mapping[str, Any] | None) -> None:
         known = before or {}
@@ -157,18 +163,20 @@ class Reconciler:
 
     async def _align_user(self, about: Object, facts: Facts, before: Mapping[str, Any] | None) -> Settled:
         """Write the directory; where somebody is gone or back, their objects' rooms follow, then what is left."""
-        deleted = facts.deleted
+        deleted, profile = facts.deleted, {name: said.value for name, said in facts.of(Name.PROFILE)}
+        known = (before or {}).get("profile")
         if deleted:
             await self._directory.bury(about.tenant, about.id, now())
-        else:
-            profile = {name: said.value for name, said in facts.of(Name.PROFILE)}
-            await self._directory.enter(about.tenant, about.id, profile, now())
+        elif known is None or known != profile:
+            # Only what is new: what their token says since then is newer than the rest.
+            entries = {name: value for name, value in profile.items() if known is None or known.get(name) != value}
+            await self._directory.enter(about.tenant, about.id, entries, now())
         if before is None or before.get("deleted", False) is not deleted:
             for key in await self._facts.touch(about.tenant, about.id, datetime.now(UTC)):
                 await self._settled(key)
         if deleted:
             await self._leave_rooms(about.tenant, about.id)
-        return {"deleted": deleted}
+        return {"deleted": deleted, "profile": None if deleted else profile}
 
     async def _leave_rooms(self, tenant: str, user_id: str) -> None:
         after: str | None = None
@@ -197,12 +205,12 @@ class Reconciler:
             else:
                 return
 
-    async def _do(self, tenant: str, command: RoomCommand, actor: Actor | None = None) -> None:
+    async def _do(self, tenant: str, command: RoomCommand, actor: Actor | None = None) -> View:
         """Carry a command out as a service, or as somebody else."""
         service = Actor(id=ACTOR, tenant=tenant, roles=(GlobalRole.SERVICE,))
         payload = Payload(actor=actor or service, body={})
         envelope = RequestEnvelope(id=unique_id(), source=SOURCE, type=command.TYPE, tenant=tenant, data=payload)
-        await self._commands[type(command)](envelope, command)
+        return await self._commands[type(command)](envelope, command)
 
 
 def room_of(about: Object) -> str:
