@@ -1,10 +1,11 @@
 """Every event from outside, by both its ways: the room that it wants is there, with its members, name and remarks."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from tests.harness.rest import Api
-from tests.integration.integration_client import Deliver, Outside, Rooms
+from tests.integration.integration_client import Deliver, Outside, Rooms, by_rest
 
 pytest_plugins = ("tests.integration.integration_fixtures",)
 
@@ -107,6 +108,40 @@ async def test_users_are_known_and_forgotten(
     await tell(outside.event("user.upserted", id="bob", name="Bob again"))
     await rooms.becomes(event, members={"ann": "owner", "bob": "member"})
     assert (await rooms.state(group) or {})["members"] == {"carl": "owner"}
+
+
+async def test_tokens_and_other_systems_both_name_users(
+    outside: Outside, service: Api, api: Callable[..., Api]
+) -> None:
+    """The latest word on each field holds; an old token does not bring back who is deleted."""
+    tell = by_rest(service)
+
+    async def known() -> list[dict[str, Any]]:
+        answer = await service("POST", "/v1/users/query", {"user_ids": ["bob"]})
+        users: list[dict[str, Any]] = answer.body["users"]
+        return users
+
+    async def becomes(*users: dict[str, Any]) -> None:
+        async with asyncio.timeout(20):
+            while await known() != list(users):  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(0.05)
+
+    await tell(outside.event("user.upserted", id="bob", name="Bob", avatar="b.png"))
+    assert await known() == [{"id": "bob", "name": "Bob", "avatar": "b.png", "roles": []}]
+    await api("bob", name="Bobby")("GET", "/v1/rooms")
+    await becomes({"id": "bob", "name": "Bobby", "avatar": "b.png", "roles": []})
+    await tell(outside.event("user.upserted", id="bob", name="Bob", roles=["customer"]))
+    assert await known() == [{"id": "bob", "name": "Bobby", "avatar": "b.png", "roles": ["customer"]}]
+    await tell(outside.event("user.deleted", id="bob"))
+    assert await known() == []
+    await api("bob", name="Bobby")("GET", "/v1/rooms")
+    await api("ann", name="Ann")("GET", "/v1/rooms")
+    async with asyncio.timeout(20):
+        while (await service("POST", "/v1/users/query", {"user_ids": ["ann"]})).body["users"] == []:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert await known() == []
+    await tell(outside.event("user.upserted", id="bob", first_name="Robert"))
+    assert await known() == [{"id": "bob", "first_name": "Robert", "roles": []}]
 
 
 async def test_wanted_members_are_set(

@@ -1,8 +1,11 @@
 """Events from outside, purely: what each says, and that order and repetition do not matter."""
 
+import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -275,6 +278,29 @@ class TestRows:
         with pytest.raises(ChatError, match=reason) as caught:
             read(envelope_of(item), "default", NOW)
         assert caught.value.code is ErrorCode.INVALID
+
+    def test_the_page_for_developers_has_every_type_with_its_fields(self) -> None:
+        """What may be left out has a `?`."""
+        page = (Path(__file__).parents[2] / "docs/integration.md").read_text()
+        table = page.partition("## What can be told")[2].partition("\n\nOther fields")[0]
+        told: dict[str, dict[str, bool]] = {}
+        for line in table.splitlines()[4:]:
+            kinds, fields, _ = line.strip("| ").split(" | ")
+            named = re.findall(r"`([a-z_]+)(\??)(?:: [^`]*)?`", fields)
+            # Of the two ways to name a room one is needed; the model says so itself.
+            told |= {key: {name: not optional for name, optional in named} for key in re.findall(r"`([^`]+)`", kinds)}
+        told["room.members_set"] |= {"room_id": False, "external": False}
+        models = {
+            kind: {name: field.is_required() for name, field in model.model_fields.items()}
+            for kind, model in EXTERNALS.items()
+        }
+        assert told == models
+
+    def test_the_page_s_request_is_understood(self) -> None:
+        """As somebody would copy it."""
+        page = (Path(__file__).parents[2] / "docs/integration.md").read_text()
+        body = page.partition("--data '")[2].partition("'")[0]
+        assert read(envelope_of(json.loads(body)), "default", NOW).object.id == "42"
 
     def test_objects_do_not_share_keys(self) -> None:
         """Tenant, what it is, kind and id: each tells them apart."""
