@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from services.gateway.frames import frame
 from services.gateway.rows import Emit, Local, On, Tell
 from shared.bus.codec import JSON
-from shared.contracts import content, membership, messages, people, presence, rooms
+from shared.contracts import content, integration, membership, messages, people, presence, rooms
 from shared.contracts.base import Id, Model, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
@@ -159,6 +159,9 @@ ON: dict[str, On] = {
         On("rights.explain", rooms.ExplainRight),
         On("audit.list", rooms.ListAudit),
         On("members.list", rooms.ListMembers),
+        On("integration.apply", integration.ApplyExternal),
+        On("participation.set_status", integration.SetParticipation),
+        On("participations.list", integration.ListParticipations),
         On("presence.set", presence.SetPresence, counted=True),
         On("presence.get", presence.GetPresence),
         On("presence.room", presence.GetOnline),

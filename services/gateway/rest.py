@@ -55,7 +55,7 @@ class Rest:
 
 
 async def _data_of(request: web.Request, route: Route) -> JSON:
-    data: JSON = _query_of(request, route) if request.method in BODILESS else await _body_of(request)
+    data: JSON = _query_of(request, route) if request.method in BODILESS else await _body_of(request, route)
     data |= route.fixed
     data |= request.match_info
     key = request.headers.get(IDEMPOTENCY_KEY)
@@ -81,7 +81,7 @@ def _converted(text: str, annotation: Any) -> Any:
     return int(text) if wants_number and _NUMBER.fullmatch(text) else text
 
 
-async def _body_of(request: web.Request) -> JSON:
+async def _body_of(request: web.Request, route: Route) -> JSON:
     try:
         body = await request.read()
     except web.RequestPayloadError as error:
@@ -93,9 +93,12 @@ async def _body_of(request: web.Request) -> JSON:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ChatError(ErrorCode.INVALID, f"The body is not JSON: {error}.") from error
+    gathers = route.gathers
+    if gathers is not None and isinstance(data, list):
+        return {gathers: data}
     if not isinstance(data, dict):
         raise ChatError(ErrorCode.INVALID, "The body must be a JSON object.")
-    return data
+    return data if gathers is None or gathers in data else {gathers: [data]}
 
 
 def _existed(result: JSON) -> bool:

@@ -64,6 +64,7 @@ class Route:
 
     The contract's fields come from the path, the query string (GET, DELETE) or the JSON body, and `fixed`.
     `unwrap` names the field of the result that is the response body; None gives the whole result.
+    `gathers` names a field that holds a list: a body that is a list, or an object without that field, is what it holds.
     """
 
     method: str
@@ -74,3 +75,4 @@ class Route:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     unwrap: str | None = None
     counted: bool = False
+    gathers: str | None = None

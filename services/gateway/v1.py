@@ -1,7 +1,7 @@
 """The canonical REST API, as rows. Everything it can do, the socket can do too."""
 
 from services.gateway.rows import Route
-from shared.contracts import messages, people, presence, rooms
+from shared.contracts import integration, messages, people, presence, rooms
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms", rooms.CreateRoom, "Create a room, or get the one that exists.", 201, unwrap="room"),
@@ -55,4 +55,17 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/favorites/toggle", people.ToggleFavorite, "Mark a room or user as a favorite, or not."),
     Route("POST", "/v1/sync", messages.Sync, "Get what changed since one's cursors."),
     Route("POST", "/v1/rooms/states", messages.GetRoomStates, "Get where rooms stand: seq, rev, unread."),
+    Route("POST", "/v1/integration/events", integration.ApplyExternal, "Tell what happened outside.", gathers="events"),
+    Route(
+        "GET",
+        "/v1/externals/{kind}/{id}/participations",
+        integration.ListParticipations,
+        "List who wishes to take part.",
+    ),
+    Route(
+        "PATCH",
+        "/v1/participations/{participation_id}/status",
+        integration.SetParticipation,
+        "Accept, refuse or cancel a participation.",
+    ),
 )

@@ -5,6 +5,10 @@ from datetime import timedelta
 from services.rooms.announcer import Announcer
 from services.rooms.directory import Directory
 from services.rooms.handlers import CommandTable, RoomCommands
+from services.rooms.integration_handlers import Integration
+from services.rooms.integration_intake import Intake, IntegrationQueue
+from services.rooms.integration_rooms import Reconciler
+from services.rooms.integration_store import FactsRepository
 from services.rooms.notification_store import NotificationStore
 from services.rooms.notifications import Notifications
 from services.rooms.outbox import Outbox
@@ -30,10 +34,11 @@ from shared.service import Service, run
 
 COMMAND_QUEUE = "commands.rooms"
 QUERY_QUEUE = "queries.rooms"
+INTEGRATION_QUEUE = "integration.rooms"
 NOTES_QUEUE = "events.rooms"
-COMMAND_PREFETCH = 32
-QUERY_PREFETCH = 64
-NOTES_PREFETCH = 128
+
+PREFETCH = {COMMAND_QUEUE: 32, QUERY_QUEUE: 64, INTEGRATION_QUEUE: 64, NOTES_QUEUE: 128}
+"""What is read, and how many unacked AMQP messages of each queue a process holds."""
 
 
 async def main(service: Service) -> None:
@@ -46,7 +51,7 @@ async def main(service: Service) -> None:
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     responder = Responder(publisher, service.name)
     outbox = Outbox(repository, publisher)
-    commands, queries = Consumer(link, COMMAND_PREFETCH), Consumer(link, QUERY_PREFETCH)
+    consumers = {name: Consumer(link, prefetch) for name, prefetch in PREFETCH.items()}
     grace, lease = timedelta(seconds=settings.presence_grace), timedelta(seconds=settings.presence_lease)
     presence_store = PresenceStore(mongo, grace)
     announcer = Announcer(presence_store, publisher)
@@ -55,15 +60,23 @@ async def main(service: Service) -> None:
     directory, people = Directory(mongo), PeopleStore(mongo)
     names = FavoriteNames(directory, people)
     notification_store = NotificationStore(mongo)
-    notes = Consumer(link, NOTES_PREFETCH)
-    notifications = Notifications(notes, repository, notification_store, outbox, presence_store.absent, settings.shards)
+    notifications = Notifications(
+        consumers[NOTES_QUEUE], repository, notification_store, outbox, presence_store.absent, settings.shards
+    )
+    room_commands = RoomCommands(repository, outbox, settings.shards).table
+    facts = FactsRepository(mongo)
+    reconciler = Reconciler(facts, repository, directory, room_commands)
+    intake = Intake(facts, repository, reconciler)
+    integration = Integration(facts, intake)
     commands_by: CommandTable = {
-        **RoomCommands(repository, outbox, settings.shards).table,
+        **room_commands,
+        **integration.commands,
         **PeopleCommands(repository, directory, people, names, outbox).table,
         **PresenceCommands(presences, presence_store, grace).table,
     }
     answers_by: QueryTable = {
         **RoomQueries(repository).table,
+        **integration.queries,
         **PeopleQueries(directory, people, presence_store, names).table,
         **PresenceQueries(repository, presence_store).table,
     }
@@ -75,20 +88,22 @@ async def main(service: Service) -> None:
         return await answers_by[type(query)](actor, query)
 
     async def start() -> None:
-        await until_done(repository.prepare, is_transient, "creating indexes")
-        await until_done(presence_store.prepare, is_transient, "creating indexes")
-        await until_done(notification_store.prepare, is_transient, "creating indexes")
-        await commands.add(queues[COMMAND_QUEUE])
-        await queries.add(queues[QUERY_QUEUE])
-        await notes.add(queues[NOTES_QUEUE])
+        for store in (repository, facts, presence_store, notification_store):
+            await until_done(store.prepare, is_transient, "creating indexes")
+        for name, consumer in consumers.items():
+            await consumer.add(queues[name])
         work = {
             "link": link.run(),
             "commands": serve_commands(
-                commands, COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
+                consumers[COMMAND_QUEUE], COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
             ),
-            "queries": serve_queries(queries, QUERIES, answer, responder, publisher=publisher, transient=is_transient),
+            "queries": serve_queries(
+                consumers[QUERY_QUEUE], QUERIES, answer, responder, publisher=publisher, transient=is_transient
+            ),
             "outbox clearing": outbox.clear(),
             "outbox relay": outbox.relay(),
+            "integration": IntegrationQueue(consumers[INTEGRATION_QUEUE], publisher, intake).run(),
+            "integration relay": reconciler.relay(),
             "notifications": notifications.run(),
             "presence news": announcer.run(),
             "presence sweep": sweep.run(),
@@ -97,9 +112,8 @@ async def main(service: Service) -> None:
             service.tasks.spawn(loop, name, vital=True)
 
     async def finish() -> None:
-        await commands.release(COMMAND_QUEUE)
-        await queries.release(QUERY_QUEUE)
-        await notes.release(NOTES_QUEUE)
+        for name, consumer in consumers.items():
+            await consumer.release(name)
         await publisher.flush()
         await outbox.flush()
 

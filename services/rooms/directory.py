@@ -21,7 +21,8 @@ class Directory:
     async def people(self, tenant: str, user_ids: Iterable[str], session: Session | None = None) -> dict[str, UserView]:
         """Those of the given users whom the directory knows, by id."""
         keys = [person_id(tenant, user_id) for user_id in dict.fromkeys(user_ids)]
-        documents = await self._users.find({"_id": {"$in": keys}}, session=session).to_list(None)
+        living = {"_id": {"$in": keys}, "deleted": {"$ne": True}}
+        documents = await self._users.find(living, session=session).to_list(None)
         return {person.id: person for person in readable(documents, _person)}
 
     async def roles(
@@ -31,17 +32,31 @@ class Directory:
         return {user_id: person.roles for user_id, person in (await self.people(tenant, user_ids, session)).items()}
 
     async def record(self, actor: Actor, now: datetime) -> None:
-        """Keep an actor's claims where they say something new. A claim that is absent erases nothing."""
-        await self.enter(actor.tenant, actor.id, claims_of(actor), now)
+        """Keep an actor's claims where they say something new. A claim that is absent erases nothing.
+
+        Who is deleted stays so: an old token is no return.
+        """
+        gone = {"_id": person_id(actor.tenant, actor.id), "deleted": True}
+        if await self._users.find_one(gone, {"_id": 1}) is None:
+            await self.enter(actor.tenant, actor.id, claims_of(actor), now)
 
     async def enter(self, tenant: str, user_id: str, entries: Mapping[str, Any], now: datetime) -> None:
-        """Set some of what is kept of a user: NAMES (None removes one) and `roles`, a list."""
+        """Set some of what is kept of a user: NAMES (None removes one) and `roles`, a list. Who was deleted is back."""
         key = person_id(tenant, user_id)
         known = await self._users.find_one({"_id": key})
-        if known is not None and all(known.get(name) == value for name, value in entries.items()):
+        living = known is not None and not known.get("deleted")
+        if known is not None and living and all(known.get(name) == value for name, value in entries.items()):
             return
         entry = {**entries, "tenant": tenant, "user_id": user_id, "updated_at": now}
-        await self._users.update_one({"_id": key}, {"$set": entry}, upsert=True)
+        await self._users.update_one({"_id": key}, {"$set": entry, "$unset": {"deleted": ""}}, upsert=True)
+
+    async def bury(self, tenant: str, user_id: str, now: datetime) -> None:
+        """Forget a user but for the fact that they are no more."""
+        entry = {"tenant": tenant, "user_id": user_id, "updated_at": now, "deleted": True}
+        forgotten = dict.fromkeys((*NAMES, "roles"), "")
+        await self._users.update_one(
+            {"_id": person_id(tenant, user_id)}, {"$set": entry, "$unset": forgotten}, upsert=True
+        )
 
 
 def claims_of(actor: Actor) -> dict[str, Any]:

@@ -111,8 +111,11 @@ def batch_of_one(envelope: Any) -> bytes:
         return join_batch([orjson.dumps({name: field for name, field in fields if not isinstance(field, dict | list)})])
 
 
-def split_batch(body: bytes) -> list[JSON]:
+def split_batch(body: bytes, *, lone: bool = False) -> list[JSON]:
     """The envelopes of a body, unread.
+
+    Args:
+        lone: one envelope may stand for itself, without a batch around it.
 
     Raises:
         Malformed: where it is not a JSON array, or too long.
@@ -121,6 +124,8 @@ def split_batch(body: bytes) -> list[JSON]:
         batch = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
+    if lone and isinstance(batch, dict):
+        return [batch]
     if not isinstance(batch, list):
         raise Malformed(f"the body is a JSON {type(batch).__name__}, not a batch (an array of envelopes)")
     if len(batch) > MAX_ITEMS:

@@ -32,6 +32,9 @@ LOOKS_AT_DEAD = 1_000_000
 DEAD_BACKLOG_BYTES = 256 * 1024 * 1024
 """Past it the oldest dead letters go: they are for people to look at, and must never hold up the living."""
 
+INTEGRATION_KEYS = ("event.*", "sortie.*", "participation.*", "session.*", "user.*", "room.*")
+"""What other systems tell about: by the first word of an event's type, which is its key."""
+
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
 
@@ -95,6 +98,11 @@ def command_key(owner: str, room_id: str | None, message_id: str | None, shards:
 
 
 def _commands(key: str, *, single: bool) -> Queue:
+    return Queue(f"commands.{key}", (Binding(COMMANDS, key),), arguments=_lasting(single=single))
+
+
+def _lasting(*, single: bool) -> dict[str, Any]:
+    """What must survive; it refuses when it is full."""
     arguments: dict[str, Any] = {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
@@ -104,7 +112,7 @@ def _commands(key: str, *, single: bool) -> Queue:
     }
     if single:
         arguments["x-single-active-consumer"] = True
-    return Queue(f"commands.{key}", (Binding(COMMANDS, key),), arguments=arguments)
+    return arguments
 
 
 def _queries(owner: str) -> Queue:
@@ -119,6 +127,11 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
         _commands("rooms", single=False),
         _commands("media", single=False),
         *(_queries(owner) for owner in ("messages", "rooms", "media")),
+        Queue(
+            "integration.rooms",
+            tuple(Binding(INTEGRATION, key) for key in INTEGRATION_KEYS),
+            arguments=_lasting(single=True),
+        ),
         Queue(
             "events.messages",
             (Binding(EVENTS, "room.#"),),

@@ -70,3 +70,10 @@ class EventEnvelope(Envelope):
     roomseq: int | None = None
     roomrev: int | None = None
     data: dict[str, Any]
+
+
+class ExternalEnvelope(Envelope):
+    """An event of another system. Its tenant, where absent, is that of who hands it in."""
+
+    tenant: Id | None = None  # type: ignore[assignment]
+    data: dict[str, Any]

@@ -7,15 +7,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.contracts.base import Command, Id, Model, Query, Service, View
 from shared.contracts.errors import ErrorView
-from shared.contracts.membership import External, Membership
+from shared.contracts.membership import External, ExternalKind, Membership
 
 MAX_PARTICIPANTS = 5000
 MAX_EXTERNALS = 500
 """Events per request."""
+
+MAX_DEPTH = 32
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
@@ -56,12 +58,12 @@ class UserDeleted(Told):
 
 
 class EventCreated(Told):
-    """An event, with who made it and who takes part."""
+    """An event, with who made it. `participants`, where given, are all who take part."""
 
     event_id: Id
     title: Title | None = None
     creator_id: Id | None = None
-    participants: tuple[Id, ...] = Field(default=(), max_length=MAX_PARTICIPANTS)
+    participants: tuple[Id, ...] | None = Field(default=None, max_length=MAX_PARTICIPANTS)
 
 
 class EventUpdated(Told):
@@ -171,6 +173,19 @@ EXTERNALS: dict[str, type[Told]] = {
 }
 
 
+def _shallow(events: list[Any]) -> list[Any]:
+    """Refuse what serializers choke on."""
+    level: list[Any] = events
+    for _ in range(MAX_DEPTH):
+        inner = (
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        )
+        level = [child for children in inner for child in children]
+    if level:
+        raise ValueError(f"an event is nested deeper than {MAX_DEPTH} levels")
+    return events
+
+
 # ── views, commands and queries ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -201,9 +216,10 @@ class ParticipationView(View):
 
 
 class ParticipationsView(View):
-    """Wishes to take part in one object."""
+    """A page of wishes to take part in one object; `next` asks for the following one."""
 
     participations: list[ParticipationView]
+    next: str | None = None
 
 
 class ApplyExternal(Command):
@@ -213,7 +229,8 @@ class ApplyExternal(Command):
     OWNER: ClassVar = Service.ROOMS
     RESULT: ClassVar = AppliedAllView
 
-    events: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_EXTERNALS)
+    events: Annotated[list[Any], AfterValidator(_shallow)] = Field(min_length=1, max_length=MAX_EXTERNALS)
+    """CloudEvents in JSON; each is judged by itself, so none is described here."""
 
 
 class SetParticipation(Command):
@@ -228,13 +245,16 @@ class SetParticipation(Command):
 
 
 class ListParticipations(Query):
-    """Wishes to take part in an object: all for the owner of its room, one's own for everybody else."""
+    """Wishes to take part in an object, by their ids: all for the owner of its room, one's own for everybody else."""
 
     TYPE: ClassVar = "participations.list"
     OWNER: ClassVar = Service.ROOMS
     RESULT: ClassVar = ParticipationsView
 
-    external: External
+    kind: ExternalKind
+    id: Id
+    after: Id | None = None
+    limit: int = Field(default=100, ge=1, le=500)
 
 
 COMMANDS: dict[str, type[Command]] = {command.TYPE: command for command in (ApplyExternal, SetParticipation)}

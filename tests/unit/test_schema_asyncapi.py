@@ -1,6 +1,7 @@
 """AsyncAPI: structured as version 3.0 wants it, and true to rows, topology and contracts."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,9 +11,10 @@ from jsonschema import Draft7Validator
 from services.gateway import native
 from services.gateway.schemas.asyncapi import asyncapi
 from services.gateway.schemas.components import references
+from services.rooms.integrations import read
 from shared.bus.topology import EXCHANGES, durable_queues
 from shared.contracts import media, messages, notifications, people, presence, rooms
-from shared.contracts.envelope import CONTENT_TYPE, EventEnvelope, RequestEnvelope
+from shared.contracts.envelope import CONTENT_TYPE, EventEnvelope, ExternalEnvelope, RequestEnvelope
 from shared.contracts.errors import CLOSES, ErrorCode
 
 SHARDS = 4
@@ -166,6 +168,8 @@ class TestBus:
             (item,) = example["payload"]
             if name.startswith("events."):
                 EventEnvelope.model_validate(item)
+            elif name == "integration":
+                read(ExternalEnvelope.model_validate(item), "default", datetime.now(UTC) + timedelta(days=365))
             elif name != "replies":
                 RequestEnvelope.model_validate(item)
 

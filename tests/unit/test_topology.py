@@ -10,6 +10,7 @@ from shared.bus.topology import (
     DEFAULT,
     EVENTS,
     EXCHANGES,
+    INTEGRATION,
     QUERIES,
     Queue,
     command_key,
@@ -21,6 +22,7 @@ from shared.bus.topology import (
 )
 from shared.contracts import media, messages, presence, rooms
 from shared.contracts.base import Command, Event, Query
+from shared.contracts.integration import EXTERNALS
 
 ALL_COMMANDS: list[type[Command]] = [*messages.COMMANDS.values(), *rooms.COMMANDS.values(), *media.COMMANDS.values()]
 ALL_QUERIES: list[type[Query]] = [*messages.QUERIES.values(), *rooms.QUERIES.values(), *media.QUERIES.values()]
@@ -75,6 +77,12 @@ def test_every_query_has_exactly_one_queue(query: type[Query]) -> None:
     assert bound(QUERIES, str(query.OWNER), durable_queues(4)) == [f"queries.{query.OWNER}"]
 
 
+@pytest.mark.parametrize("kind", [*EXTERNALS, "event.exploded"])
+def test_every_event_from_outside_has_exactly_one_queue(kind: str) -> None:
+    """Unknown ones of a known family as well: they are set aside where people can see them."""
+    assert bound(INTEGRATION, kind, durable_queues(4)) == ["integration.rooms"]
+
+
 @pytest.mark.parametrize("event", ALL_EVENTS, ids=lambda event: event.TYPE)
 def test_every_event_reaches_who_listens_for_it(event: type[Event]) -> None:
     """Gateways listen by topic, whatever the shard."""
@@ -97,13 +105,13 @@ def test_a_message_command_about_nothing_is_a_mistake() -> None:
 def test_shards_have_one_consumer_each() -> None:
     """Single active consumer on them, on what must be read in order, and on nothing else."""
     single = {queue.name for queue in durable_queues(4) if queue.arguments.get("x-single-active-consumer")}
-    assert single == {*(f"commands.messages.{shard}" for shard in range(4)), "events.rooms"}
+    assert single == {*(f"commands.messages.{shard}" for shard in range(4)), "events.rooms", "integration.rooms"}
 
 
 def test_commands_survive() -> None:
     """They are replicated, refused when full rather than dropped, and set aside when they cannot be handled."""
     for queue in durable_queues(4):
-        if queue.name.startswith("commands."):
+        if queue.name.startswith(("commands.", "integration.")):
             assert queue.durable
             assert queue.arguments["x-queue-type"] == "quorum"
             assert queue.arguments["x-overflow"] == "reject-publish"

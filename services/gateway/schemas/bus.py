@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from services.gateway.schemas.components import JSON, Components, summary_of
 from services.gateway.schemas.examples import example
+from services.gateway.schemas.externals import LONE_CONTENT_TYPE, external_envelopes, shown
 from shared.bus.topology import (
     COMMANDS,
     DEAD,
@@ -59,7 +60,7 @@ def bus_channels(components: Components, shards: int) -> JSON:
         channels[f"events.{topic}"] = _route(EVENTS, key, f"Events: {topic}.", events, components)
     replies = [_reply(components)]
     channels["replies"] = _route(REPLIES, PROCESS, "Results and errors, to who asked.", replies, components)
-    channels["integration"] = _route(INTEGRATION, "{type}", "What other systems tell the chat.", [], components)
+    channels["integration"] = _integration(components)
     channels["dead"] = _route(DEAD, "{key}", "What could not be handled, under its original key.", [], components)
     queues = (*durable_queues(shards), events_queue(PROCESS, *GATEWAY_KEYS), replies_queue(PROCESS))
     return channels | {f"queue.{_name(queue)}": _queue(queue) for queue in queues}
@@ -73,10 +74,10 @@ def bus_operations(channels: JSON) -> JSON:
             continue
         asked = name.startswith(("commands.", "queries."))
         operation: JSON = {
-            "action": "receive" if asked else "send",
+            "action": "receive" if asked or name == "integration" else "send",
             "channel": {"$ref": f"#/channels/{name}"},
             "summary": channel["title"],
-            "messages": [{"$ref": f"#/channels/{name}/messages/batch"}],
+            "messages": [{"$ref": f"#/channels/{name}/messages/{message}"} for message in channel["messages"]],
         }
         if asked:
             replies = "#/channels/replies"
@@ -160,6 +161,21 @@ def _route(exchange: str, key: str, title: str, envelopes: list[JSON], component
         channel["parameters"] = parameters
     if envelopes:
         channel["messages"] = {"batch": _batch(envelopes, components)}
+    return channel
+
+
+def _integration(components: Components) -> JSON:
+    """What other systems tell: several events in a batch, or one by itself."""
+    envelopes = external_envelopes(components)
+    channel = _route(INTEGRATION, "{type}", "What other systems tell the chat.", list(envelopes.values()), components)
+    channel["messages"]["batch"]["examples"] = [{"payload": [shown(kind)]} for kind in envelopes]
+    channel["messages"]["event"] = {
+        "name": "event",
+        "title": "CloudEvent in structured mode",
+        "contentType": LONE_CONTENT_TYPE,
+        "payload": {"anyOf": list(envelopes.values())},
+        "examples": [{"payload": shown(kind)} for kind in envelopes],
+    }
     return channel
 
 

@@ -31,6 +31,13 @@ VALUES: dict[str, Any] = {
     "SyncView.errors": {"d41d8cd98f00b204e9800998ecf8427": "not_found"},
     "MessageView.client_id": "c-7",
     "SendMessage.client_id": "c-7",
+    "ApplyExternal.events": [
+        {"specversion": "1.0", "id": "1", "source": "/events", "type": "event.cancelled", "data": {"event_id": "42"}}
+    ],
+    "External.id": "42",
+    "External.kind": "event",
+    "ListParticipations.id": "7",
+    "ListParticipations.kind": "sortie",
     "born": 15,
     "client_id": "c-1",
     "connection_id": "9f2c4be1d07a63e5",
@@ -54,6 +61,7 @@ VALUES: dict[str, Any] = {
     "message_id": MESSAGE,
     "messages_per_minute": 60,
     "name": "Weekend",
+    "participation_id": "p-1",
     "read_by": ["bob"],
     "read_seq": 9,
     "recorded": True,

@@ -9,8 +9,10 @@ from services.gateway.rows import Contract, Route
 from services.gateway.schemas.components import JSON, Components, summary_of, without
 from services.gateway.schemas.errors import error_table, example_error
 from services.gateway.schemas.examples import example
+from services.gateway.schemas.externals import external_bodies
 from shared.contracts.base import Command, View
 from shared.contracts.errors import ERRORS, MEANINGS, ErrorCode, ErrorView
+from shared.contracts.integration import ApplyExternal
 
 VERSION = "1.0.0"
 BODILESS = frozenset({"GET", "DELETE"})
@@ -135,15 +137,15 @@ def _body(route: Route, components: Components) -> JSON | None:
     else:
         schema = components.ref(contract)
     shown = example(whole, components)
-    return {
-        "required": bool(left.get("required")),
-        "content": {
-            "application/json": {
-                "schema": schema,
-                "example": {name: value for name, value in shown.items() if name not in taken},
-            }
-        },
+    content = {
+        "application/json": {
+            "schema": schema,
+            "example": {name: value for name, value in shown.items() if name not in taken},
+        }
     }
+    if contract is ApplyExternal:  # described by the types of events, which its own contract does not know
+        content |= external_bodies(components)
+    return {"required": bool(left.get("required")), "content": content}
 
 
 def _parameters(components: Components) -> JSON:
