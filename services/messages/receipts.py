@@ -22,7 +22,7 @@ from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError
 from shared.contracts.messages import ReceiptsUpdated
 from shared.logging import get_logger
-from shared.mongo import PyMongoError, is_transient
+from shared.mongo import is_duplicate, is_transient
 
 log = get_logger(__name__)
 
@@ -95,9 +95,9 @@ class Receipts:
             self._note(key, changes.pop(key))
         try:
             news = await self._bring_up_to_date(changes)
-        except PyMongoError as error:
-            log.warning("marks not stored", members=len(changes), error=str(error)[:200])
-            if is_transient(error):
+        except Exception as error:  # noqa: BLE001 - marks that cannot be read must not stop all others
+            log.warning("marks not stored", members=len(changes), error=f"{type(error).__name__}: {error}"[:200])
+            if is_transient(error) or is_duplicate(error):  # another write has made the same mark at the same time
                 for key, change in changes.items():
                     self._note(key, change)
             return
