@@ -22,7 +22,7 @@ from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError
 from shared.contracts.messages import ReceiptsUpdated
 from shared.logging import get_logger
-from shared.mongo import PyMongoError, is_transient
+from shared.mongo import is_duplicate, is_transient
 
 log = get_logger(__name__)
 
@@ -93,18 +93,19 @@ class Receipts:
         access = await self._access.get({room_id for room_id, _ in changes})
         for key in [key for key in changes if key[0] not in access]:  # nobody says who may know: later
             self._note(key, changes.pop(key))
+        rooms = {room_id: room for room_id, room in access.items() if room is not None}
+        changes = {key: change for key, change in changes.items() if key[0] in rooms}  # the others are no more
         try:
             news = await self._bring_up_to_date(changes)
-        except PyMongoError as error:
-            log.warning("marks not stored", members=len(changes), error=str(error)[:200])
-            if is_transient(error):
+        except Exception as error:  # noqa: BLE001 - marks that cannot be read must not stop all others
+            log.warning("marks not stored", members=len(changes), error=f"{type(error).__name__}: {error}"[:200])
+            if is_transient(error) or is_duplicate(error):  # another write has made the same mark at the same time
                 for key, change in changes.items():
                     self._note(key, change)
             return
         for room_id, users in news.items():
-            if (room := access[room_id]) is not None:
-                for event in events(room, users, self.max_members):
-                    self._publish(event, room.tenant)
+            for event in events(rooms[room_id], users, self.max_members):
+                self._publish(event, rooms[room_id].tenant)
 
     async def _bring_up_to_date(self, changes: Mapping[Key, Change]) -> dict[str, dict[str, tuple[Marks, Moved]]]:
         """Store what was reported; by room and user, how far they have got then, and what of it is news."""

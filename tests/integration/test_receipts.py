@@ -105,6 +105,18 @@ async def test_what_rest_brings_is_delivered(client: ClientOf, api: Any) -> None
     assert (view["status"], view["delivered_to"]) == ("delivered", ["bob"])
 
 
+async def test_a_gateway_that_goes_says_what_it_has_delivered(client: ClientOf, gateway_with: Any) -> None:
+    """A restart does not wait for the next round."""
+    alice, leaving = await client("alice"), await gateway_with()
+    bob = await client("bob", url=leaving.url)
+    room = await room_of(alice, bob)
+    for number in range(5):
+        await alice.send(room, str(number))
+    await bob.said(room, "4")
+    await leaving.terminate()
+    await alice.expect("receipts.updated", room_id=room, that=marks_of("bob", delivered_seq=5))
+
+
 async def test_who_has_left_does_not_count(client: ClientOf) -> None:
     """The readers are the members as they are now."""
     alice, bob = await client("alice"), await client("bob")
