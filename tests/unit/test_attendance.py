@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from typing_extensions import override
 
 from services.gateway import attendance
 from services.gateway.attendance import Attendance
@@ -31,6 +32,7 @@ class Service(Requests):
         self.reports: list[ReportPresence] = []
         self.answers: list[JSON | ChatError] = []
 
+    @override
     async def ask(
         self, request: Command | Query, actor: orjson.Fragment, tenant: str, *, traceparent: str | None = None
     ) -> JSON:
