@@ -25,7 +25,7 @@ SHORTEST_PAUSE = 0.1
 STALLED = 2.0
 """Seconds a look may be late by; a process that stood still for longer has not heard the gateways either."""
 
-LEFT_BEHIND = timedelta(seconds=2)
+LEFT_BEHIND = timedelta(seconds=5)
 """Age at which a change is taken for forgotten by who made it."""
 
 PAGE = 500

@@ -19,8 +19,9 @@ IMPURE = frozenset({
 })  # fmt: skip
 CLOCKS = re.compile(r"\b(?:datetime\.(?:now|utcnow|today)|date\.today)\(")
 CONSTRUCTED = frozenset({
-    "Authenticator", "Consumer", "Dispatcher", "Edge", "Fanout", "Hub", "Link", "Mongo", "Publisher", "Repository",
-    "Requests", "Responder", "Rest", "Shards", "Subscriptions", "Summaries", "Typists",
+    "Announcer", "Attendance", "Authenticator", "Consumer", "Dispatcher", "Edge", "Fanout", "Hub", "Link", "Mongo",
+    "PeopleStore", "PresenceStore", "PresenceSweep", "Presences", "Publisher", "Repository", "Requests", "Responder",
+    "Rest", "Shards", "Subscriptions", "Summaries", "Typists", "Watching",
 })  # fmt: skip
 """What a process has one of, or of each kind."""
 
