@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.messages.batch import Batch, no_message
-from services.messages.content import mentioned_after_edit
+from services.messages.content import mentioned
 from services.messages.state import MAX_APPLIED, MAX_REVS, Message, Request, Revision
 from shared.contracts.content import ReactionView
 from shared.contracts.errors import ChatError, ErrorCode
@@ -56,7 +56,7 @@ def edit(batch: Batch, request: Request, command: EditMessage) -> ChangedView | 
     change = {
         "content": command.content,
         "metadata": metadata,
-        "mentions": mentioned_after_edit(view, command.content, access.members),
+        "mentions": mentioned(command.content, (), access.members, view.sender.id),
         "edited_at": batch.now,
     }
     return _changed(batch, request, message, MessageUpdated, change, edited=True)

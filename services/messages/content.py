@@ -48,13 +48,6 @@ def mentioned(content: str, named: tuple[str, ...], members: Container[str], sen
     return tuple(found[:MAX_MENTIONS])
 
 
-def mentioned_after_edit(view: MessageView, content: str, members: Container[str]) -> tuple[str, ...]:
-    """Whom a message mentions once it says `content`: those it names now, and those who were named beside the text."""
-    spelled = {*_spelled(view.content, view.mentions)}
-    named = tuple(user_id for user_id in view.mentions if user_id not in spelled)
-    return mentioned(content, named, members, view.sender.id)
-
-
 def _spelled(content: str, members: Container[str]) -> list[str]:
     """The ids after each `@`; a full stop or dash at the end is the sentence's, unless there is such a member."""
     names = _MENTION.findall(content)

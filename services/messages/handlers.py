@@ -6,7 +6,6 @@ dies in between, the commands come back, find their effect in place, and are ann
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,14 +23,13 @@ from services.messages.state import (
     Clearing,
     Limits,
     Marks,
-    Message,
     Plan,
     Request,
-    Revision,
     Snapshot,
     Timeline,
 )
 from services.messages.summaries import Summaries
+from services.messages.touched import ids_of, quoted_in, revisions_of
 from shared import metrics
 from shared.bus.codec import unique_id
 from shared.bus.consumer import Consumer, Delivery
@@ -39,7 +37,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.messages import ClearTimeline, PurgeRoom, SendMessage
+from shared.contracts.messages import ClearTimeline, PurgeRoom
 from shared.contracts.timeline import PurgedView
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
@@ -211,7 +209,7 @@ class CommandHandler:
                 snapshot, now, decided = await self._decide(requests, again=again)
                 # Before anything is stored: what cannot be announced must not happen.
                 events = self._events(decided, now)
-                await self._archive.keep(_revisions(decided, snapshot, stored=True))
+                await self._archive.keep(revisions_of(decided, snapshot, stored=True))
                 made = await self._write(decided, snapshot)
                 if made < len(requests):
                     decided = plan(requests[:made], snapshot, now, self._limits)
@@ -258,7 +256,7 @@ class CommandHandler:
     async def _leave_behind(self, decided: Plan, snapshot: Snapshot) -> None:
         """What follows from a plan that is stored."""
         # Should this process die here, what is lost is what nobody was ever told of.
-        await self._archive.keep(_revisions(decided, snapshot, stored=False))
+        await self._archive.keep(revisions_of(decided, snapshot, stored=False))
         await self._archive.forget(decided.forgotten)
         if any(isinstance(state, Clearing) for state, _ in decided.writes):
             self._archive.sweep_soon()
@@ -278,7 +276,7 @@ class CommandHandler:
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:
         rooms = {request.command.room for request in requests if request.command.room is not None}
-        ids = _ids_of(requests, again=again)
+        ids = ids_of(requests, again=again)
         cleared = {request.command.room_id for request in requests if isinstance(request.command, ClearTimeline)}
         # Counters first: with ones that are newer than the messages, a `rev` could be left out and taken by another
         # writer later, when readers are past it.
@@ -307,7 +305,7 @@ class CommandHandler:
         for clearing in clearings.values():
             epoch, seq, rev, _ = timelines[clearing.room_id]
             timelines[clearing.room_id] = Timeline(epoch, max(seq, clearing.seq), max(rev, clearing.rev), clearing.seq)
-        messages |= await self._repository.messages(_quoted_in(messages) - messages.keys())
+        messages |= await self._repository.messages(quoted_in(messages) - messages.keys())
         # Writing is reading.
         marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
         return Snapshot(access, timelines, messages, marks, clearings)
@@ -346,33 +344,3 @@ class CommandHandler:
 
     def _events(self, decided: Plan, now: datetime) -> list[Keyed]:
         return [encoded(item, now, source=self._source, shards=self._shards) for item in decided.announcements]
-
-
-def _ids_of(requests: list[Request], *, again: bool) -> set[str]:
-    """The messages that requests are about, and those that new ones quote."""
-    ids: set[str] = set()
-    for request in requests:
-        command = request.command
-        if not isinstance(command, SendMessage):
-            ids.add(request.target or "")
-            continue
-        # What a send creates is not there the first time: looking would cost every message a round trip.
-        if again:
-            ids.add(request.target or "")
-        if command.reply_to is not None:
-            ids.add(command.reply_to)
-    return ids - {""}
-
-
-def _quoted_in(messages: Mapping[str, Message]) -> set[str]:
-    """The messages that replies among these quote."""
-    return {message.view.reply_to for message in messages.values() if message.view.reply_to is not None}
-
-
-def _revisions(decided: Plan, snapshot: Snapshot, *, stored: bool) -> list[Revision]:
-    """What edits of a plan replace, of what was stored before it or of what it stores itself.
-
-    The former are written first. They hold what was written at a `rev`, which nobody can change any more: so it does no
-    harm where the plan itself is refused, or where another writer has them as well.
-    """
-    return [it for it in decided.revisions if (it.rev <= snapshot.timelines[it.room_id].rev) is stored]

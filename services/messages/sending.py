@@ -88,7 +88,7 @@ def _particulars(batch: Batch, command: SendMessage, actor: Actor, access: RoomA
 
 def _check_answered(batch: Batch, room_id: str, message_id: str) -> None:
     target = batch.message(message_id)
-    if target is None or target.view.room_id != room_id:
+    if target is None or target.view.room_id != room_id or batch.is_cleared(target):
         raise ChatError(ErrorCode.INVALID, f"There is no message '{message_id}' in this room that could be answered.")
-    if target.view.deleted_at is not None or batch.is_cleared(target):
+    if target.view.deleted_at is not None:
         raise ChatError(ErrorCode.CONFLICT, f"Message '{message_id}' was deleted, so it cannot be answered.")

@@ -108,7 +108,9 @@ class Room:
         outcome = self.may_talk(user)
         if outcome is OK and target is not None:
             quoted = self.find(target)
-            return ErrorCode.NOT_FOUND if quoted is None or quoted.deleted else OK
+            if quoted is None:
+                return ErrorCode.INVALID
+            return ErrorCode.CONFLICT if quoted.deleted else OK
         return outcome
 
     def edit(self, user: str, message: Message, content: str) -> Outcome:

@@ -221,6 +221,8 @@ def no_events(room_id: str, tenant: str) -> list[Any]:
         1, None, "x", [], {}, about, {**about, "type": 1, "data": {}}, {**about, "type": "message.created"},
         {**about, "type": "message.created", "data": {}, "roomseq": "1", "roomrev": 2},
         {**about, "type": "message.created", "data": {}, "roomseq": 1, "roomrev": 2},
+        {**about, "type": "timeline.cleared", "data": {}, "roomseq": 1, "roomrev": 2},
+        {**about, "type": "timeline.cleared", "data": {"seq": "x"}, "roomseq": 1, "roomrev": 2},
         {**about, "type": "message.created", "data": {"message": 5}, "roomseq": 2**63, "roomrev": 2**63},
         {**about, "type": "message.created", "data": {"message": {}}, "roomseq": -1, "roomrev": -1},
         {**about, "type": "typing", "data": []}, {**about, "type": "typing", "data": {}, "subject": 5},

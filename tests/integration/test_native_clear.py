@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -13,7 +14,7 @@ from services.messages.archive import Archive
 from services.messages.repository import Fenced, Head, Repository
 from services.messages.state import Clearing, Message, Revision, Timeline, Write
 from shared.contracts.content import MessageType, MessageView, SenderView
-from shared.contracts.errors import ErrorCode
+from shared.contracts.errors import ChatError, ErrorCode
 from shared.mongo import Mongo
 from tests.conftest import ClientOf
 from tests.harness.person import Person
@@ -123,6 +124,45 @@ async def test_who_was_away_hears_of_it(client: ClientOf) -> None:
     await again.live(room, alice)
     assert [event.type for event in again.log if event.room_id == room][:2] == ["timeline.cleared", "message.created"]
     assert again.positions[room].rev == (await alice.sync({room: None})).rooms[room].rev
+
+
+async def test_amid_talk_everybody_ends_with_the_same(client: ClientOf, stack: Stack) -> None:
+    """Two talk and edit while the third clears: all have in the end what the server has, and nobody was told wrong."""
+    alice, bob = await client("alice"), await client("bob", url=stack.gateway_urls[1])
+    carol = await client("carol")
+    room = await room_of(alice, bob, carol)
+
+    async def talk(person: Person) -> None:
+        for number in range(40):
+            sent = await person.send(room, f"{number}")
+            with suppress(ChatError):  # it may have been cleared by now
+                await person.edit(sent.message_id, f"{number}!")
+
+    async def clear() -> list[int]:
+        return [(await alice.clear(room)).seq for _ in range(10)]
+
+    _, _, cleared = await asyncio.gather(talk(bob), talk(carol), clear())
+    assert cleared == sorted(cleared)
+    for person in (alice, bob, carol):
+        await person.live(room, alice)
+    page = await alice.history(room, limit=200)
+    expected = {message.seq: message.content for message in page.messages}
+    assert min(expected) > cleared[-1]
+    for person in (alice, bob, carol):
+        assert conversation(person, room) == expected
+
+
+def conversation(person: Person, room: str) -> dict[int, str]:
+    """What an application has that follows the events: content by `seq`."""
+    state: dict[int, str] = {}
+    for event in person.log:
+        if event.room_id != room or not event.is_change:
+            continue
+        if event.type == "timeline.cleared":
+            state = {seq: content for seq, content in state.items() if seq > event.data["seq"]}
+        else:
+            state[event.seq] = event.data["content"]
+    return state
 
 
 async def test_gateways_that_have_missed_it_tell_it_all_the_same(

@@ -133,7 +133,7 @@ async def test_mentions_name_members(client: ClientOf) -> None:
     live = (await bob.expect("message.created", room_id=room)).data
     assert live["mentions"] == ["carol", "bob"]
     assert (await bob.history(room)).messages[0].mentions == ("carol", "bob")
-    await alice.edit(sent.message_id, "hi all")
+    await alice.edit(sent.message_id, "hi @carol")
     assert (await bob.expect("message.updated", room_id=room)).data["mentions"] == ["carol"]
 
 

@@ -145,7 +145,7 @@ class TestClear:
         assert codes == [None, *[ErrorCode.NOT_FOUND] * 4]
         for command in commands:
             refused(world.do("mia", command), ErrorCode.NOT_FOUND)
-        refused(world.do("mia", SendMessage(room_id=ROOM, content="x", reply_to=first)), ErrorCode.CONFLICT)
+        refused(world.do("mia", SendMessage(room_id=ROOM, content="x", reply_to=first)), ErrorCode.INVALID)
 
     def test_a_reply_goes_on_without_what_it_answers(self, world: World) -> None:
         """A reply is newer than that; only a clearing in between can part them."""

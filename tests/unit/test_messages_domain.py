@@ -13,6 +13,7 @@ from shared.contracts.errors import ErrorCode
 from shared.contracts.membership import Action, Role, RoomType
 from shared.contracts.messages import (
     COMMANDS,
+    ClearTimeline,
     DeleteMessage,
     EditMessage,
     MarkRead,
@@ -213,6 +214,7 @@ class TestAccess:
             Action.DELETE_OWN if own else Action.DELETE_ANY: DeleteMessage(message_id=ack.message_id),
             Action.REACT: ReactToMessage(message_id=ack.message_id, emoji="👍"),
             Action.MARK: MarkRead(room_id=ROOM, seq=1),
+            Action.CLEAR: ClearTimeline(room_id=ROOM),
         }
         for action, command in needed.items():
             expected = None if allowed(action, kind, role, roles) else ErrorCode.FORBIDDEN
