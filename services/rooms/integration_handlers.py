@@ -41,7 +41,7 @@ class Integration:
         arrived = datetime.now(UTC)
         read_or_refused = [_read(item, actor.tenant, arrived) for item in command.events]
         tellings = [telling for telling in read_or_refused if isinstance(telling, Telling)]
-        outcomes = iter(await self._intake.apply(tellings))
+        outcomes = iter(await self._intake.apply(tellings, patient=True))
         results = []
         for item, telling in zip(command.events, read_or_refused, strict=True):
             outcome = next(outcomes) if isinstance(telling, Telling) else telling

@@ -66,15 +66,18 @@ class Reconciler:
         self._directory = directory
         self._commands = commands
 
-    async def settle(self, key: str) -> None:
-        """Bring what belongs to an object in line with the facts; one that is in other hands is waited for a while.
+    async def settle(self, key: str, *, patient: bool) -> None:
+        """Bring what belongs to an object in line with the facts.
+
+        Args:
+            patient: wait for an object that is in other hands, for some seconds.
 
         Raises:
             ChatError: where the rooms' rules refuse; it is tried again later.
         """
-        waiting_since = asyncio.get_running_loop().time()
-        while await self._facts.is_due(key):
-            if await self._settled(key) or asyncio.get_running_loop().time() - waiting_since > WAIT:
+        deadline = asyncio.get_running_loop().time() + (WAIT if patient else 0)
+        while not await self._settled(key) and await self._facts.is_due(key):
+            if asyncio.get_running_loop().time() >= deadline:
                 return
             await asyncio.sleep(0.05)  # another process's state
 
