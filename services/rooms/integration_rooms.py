@@ -176,7 +176,10 @@ class Reconciler:
             await self._directory.enter(about.tenant, about.id, entries, now())
         if before is None or before.get("deleted", False) is not deleted:
             for key in await self._facts.touch(about.tenant, about.id, datetime.now(UTC)):
-                await self._settled(key)
+                try:
+                    await self._settled(key)
+                except ChatError as error:  # stays due; the others must not wait for it
+                    log.warning("a room is not in line", object=key, error=error.message)
         if deleted:
             await self._leave_rooms(about.tenant, about.id)
         return {"deleted": deleted, "profile": None if deleted else profile}

@@ -193,7 +193,7 @@ def _content(about: Object, facts: Facts) -> Document:
     return {
         **about._asdict(),
         "registers": [
-            {"name": key.name.value, "of": key.of, "time": said.stamp.time, "event": said.stamp.id, "value": said.value}
+            {"name": key.name.value, "of": key.of, **said.stamp._asdict(), "value": said.value}
             for key, said in facts.registers.items()
         ],
         "arrivals": dict(facts.arrivals),
@@ -204,7 +204,7 @@ def _content(about: Object, facts: Facts) -> Document:
 
 def _stored(document: Document) -> Stored:
     registers = {
-        Key(Name(item["name"]), item["of"]): Said(Stamp(item["time"], item["event"]), item["value"])
+        Key(Name(item["name"]), item["of"]): Said(Stamp(item["time"], item["rank"], item["id"]), item["value"])
         for item in document["registers"]
     }
     return Stored(
