@@ -1,8 +1,9 @@
 """Who is connected here, told to the rooms service: changes in batches, and signs of life.
 
-At most one report is under way, at most one leaves in a second. Each has a greater number than the one before, so that
-of two that meet the newer counts. What is not answered is told again, as it is then. A gateway that counts as dead
-takes another name and tells everything anew; so does a restarted one, for its name holds a random part.
+At most one report leaves in a second, and the next waits for its answer, but not for longer than a beat: what is not
+answered by then is told again, as it is then. Each has a greater number than the one before, so that of two that meet
+the newer counts. A gateway that counts as dead takes another name and tells everything anew; so does a restarted one,
+for its name holds a random part.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Attendance:
         self._requests = requests
         self._name = name
         self._lease = lease
+        self._beat = lease / BEATS
         self._actor = encode_actor(Actor(id="gateway", tenant=TENANT, roles=(GlobalRole.SERVICE,)))
         self._numbers = itertools.count(1)
         self._changed: dict[User, None] = {}
@@ -63,16 +65,15 @@ class Attendance:
 
     async def run(self) -> None:
         """Report what has changed, and at least thrice per lease. Ends only by cancellation."""
-        beat = self._lease / BEATS
         while not self._left:
             try:
-                async with asyncio.timeout(beat):
+                async with asyncio.timeout(self._beat):
                     await self._signal.wait()
             except TimeoutError:
                 pass
             self._signal.clear()
             await self._report()
-            await asyncio.sleep(min(PAUSE, beat))
+            await asyncio.sleep(min(PAUSE, self._beat))
 
     def leave(self) -> None:
         """Report that nobody is here any more; returns at once."""
@@ -110,9 +111,10 @@ class Attendance:
             ],
         )
         try:
-            answer = await self._requests.ask(report, self._actor, TENANT)
-        except ChatError as error:
-            log.warning("presence was not reported", users=len(told), error=error.message)
+            async with asyncio.timeout(self._beat):
+                answer = await self._requests.ask(report, self._actor, TENANT)
+        except (ChatError, TimeoutError) as error:
+            log.warning("presence was not reported", users=len(told), error=str(error))
             if gateway == self._gateway:
                 self._changed = dict.fromkeys([*told, *self._changed])
         else:

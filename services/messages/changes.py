@@ -10,6 +10,7 @@ from typing import Any
 
 from services.messages.batch import Batch, no_message
 from services.messages.content import mentioned
+from services.messages.notes import note_act, note_mentions, unnote
 from services.messages.state import MAX_APPLIED, MAX_REVS, Message, Request, Revision
 from shared.contracts.content import ReactionView
 from shared.contracts.errors import ChatError, ErrorCode
@@ -46,6 +47,7 @@ def edit(batch: Batch, request: Request, command: EditMessage) -> ChangedView | 
     message, access = _target(batch, request, command.message_id, Action.EDIT_OWN, Action.EDIT_ANY)
     view = message.view
     if repeated(message.applied, request):
+        note_act(batch, request, access, message)
         return _unchanged(batch, request, message, MessageUpdated)
     _alive(message)
     batch.check_length(command.content)
@@ -59,13 +61,19 @@ def edit(batch: Batch, request: Request, command: EditMessage) -> ChangedView | 
         "mentions": mentioned(command.content, (), access.members, view.sender.id),
         "edited_at": batch.now,
     }
-    return _changed(batch, request, message, MessageUpdated, change, edited=True)
+    answer = _changed(batch, request, message, MessageUpdated, change, edited=True)
+    note_mentions(batch, request, batch.existing(view.id), view.mentions)
+    note_act(batch, request, access, message)
+    return answer
 
 
 def delete(batch: Batch, request: Request, command: DeleteMessage) -> ChangedView | None:
     """Take everything away but the place."""
-    message, _ = _target(batch, request, command.message_id, Action.DELETE_OWN, Action.DELETE_ANY)
+    message, access = _target(batch, request, command.message_id, Action.DELETE_OWN, Action.DELETE_ANY)
     batch.plan.forgotten.add(message.view.id)
+    unnote(batch, request, message)
+    if message.view.deleted_at is None or repeated(message.applied, request):
+        note_act(batch, request, access, message)
     if message.view.deleted_at is not None:
         return _unchanged(batch, request, message, MessageDeleted)
     return _changed(batch, request, message, MessageDeleted, {**_EMPTY, "deleted_at": batch.now})

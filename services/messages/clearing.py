@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from services.messages.batch import Batch
 from services.messages.changes import remembered, repeated
+from services.messages.notes import note_act, unnote_all
 from services.messages.state import MAX_REVS, Announcement, Clearing, Request
-from shared.contracts.membership import Action
+from shared.contracts.membership import Action, RoomAccess
 from shared.contracts.messages import ClearTimeline, TimelineCleared
 from shared.contracts.timeline import ClearedView
 
@@ -21,6 +22,8 @@ def clear(batch: Batch, request: Request, command: ClearTimeline) -> ClearedView
     before = batch.clearing(command.room_id)
     known = before or Clearing(command.room_id, access.tenant, 0, 0, (), request.actor.id, batch.now)
     if repeated(known.applied, request) or known.seq == timeline.seq:
+        if repeated(known.applied, request):
+            _note(batch, known, request, access)
         return _unchanged(batch, request, known, before)
     rev = timeline.rev + 1
     after = Clearing(
@@ -36,6 +39,7 @@ def clear(batch: Batch, request: Request, command: ClearTimeline) -> ClearedView
     )
     batch.put_clearing(after, None if before is None else before.rev)
     _announce(batch, after, request, new=True)
+    _note(batch, after, request, access)
     return None if request.echo else _cleared(after, changed=True)
 
 
@@ -51,6 +55,11 @@ def _unchanged(batch: Batch, request: Request, known: Clearing, before: Clearing
 
 def _cleared(clearing: Clearing, *, changed: bool) -> ClearedView:
     return ClearedView(room_id=clearing.room_id, seq=clearing.seq, rev=clearing.rev, changed=changed)
+
+
+def _note(batch: Batch, clearing: Clearing, request: Request, access: RoomAccess) -> None:
+    unnote_all(batch, request, access, clearing.seq)
+    note_act(batch, request, access)
 
 
 def _announce(batch: Batch, clearing: Clearing, request: Request, *, new: bool = False) -> None:

@@ -343,4 +343,7 @@ class CommandHandler:
         self._responder.answer(batch.origins[request.id].replyto, request.id, answer)
 
     def _events(self, decided: Plan, now: datetime) -> list[Keyed]:
-        return [encoded(item, now, source=self._source, shards=self._shards) for item in decided.announcements]
+        return [
+            encoded(item, now, source=self._source, shards=self._shards)
+            for item in (*decided.announcements, *decided.notes)
+        ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from services.messages import content
 from services.messages.batch import Batch
+from services.messages.notes import note
 from services.messages.state import Message, Request
 from shared.contracts.content import MessageType, MessageView
 from shared.contracts.envelope import Actor
@@ -26,7 +27,7 @@ def send(batch: Batch, request: Request, command: SendMessage) -> SentView | Non
     body = fingerprint(command.type, command.content, command.metadata, "" if plain else content.rest_of(command))
     message = batch.message(identifier)
     if message is not None:
-        return _again(batch, request, command, message, body)
+        return _again(batch, request, command, message, access, body)
     timeline = batch.timeline(command.room_id)
     rev = timeline.rev + 1
     if timeline.seq - timeline.cleared >= batch.limits.session and not system:  # a service may still say why
@@ -48,15 +49,19 @@ def send(batch: Batch, request: Request, command: SendMessage) -> SentView | Non
     message = Message(view=view, tenant=access.tenant, fingerprint=body, born=rev, revs=(rev,))
     batch.add(message, timeline)
     batch.announce(MessageCreated, message, request, new=True)
+    note(batch, request, message, access)
     return None if request.echo else _sent(message, duplicate=False)
 
 
-def _again(batch: Batch, request: Request, command: SendMessage, message: Message, body: str) -> SentView:
+def _again(
+    batch: Batch, request: Request, command: SendMessage, message: Message, access: RoomAccess, body: str
+) -> SentView:
     if message.fingerprint != body:
         key = command.client_id or request.id
         raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
     if not batch.is_cleared(message):  # else there is nothing to tell: who has missed it has missed the clearing, too
         batch.announce(MessageCreated, message, request)
+        note(batch, request, message, access)
     return _sent(message, duplicate=True)
 
 

@@ -188,6 +188,8 @@ class Plan:
 
     writes: list[Write] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
+    notes: list[Announcement] = field(default_factory=list)
+    """What is told beside, to who follows it (shared.contracts.notifications)."""
     answers: dict[str, View | ChatError] = field(default_factory=dict)
     timelines: dict[str, Timeline] = field(default_factory=dict)
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)

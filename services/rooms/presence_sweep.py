@@ -29,6 +29,8 @@ LEFT_BEHIND = timedelta(seconds=5)
 """Age at which a change is taken for forgotten by who made it."""
 
 PAGE = 500
+MAX_PAGES = 100
+"""Pages in one look; the rest is found in the next."""
 
 
 class PresenceSweep:
@@ -92,7 +94,9 @@ class PresenceSweep:
         self, find: Callable[[], Awaitable[list[Key]]], decide: Callable[[Presence], Presence]
     ) -> None:
         """Decide on all that is found, page by page: who is decided on is not found again."""
-        while page := await find():
-            await self._presences.change(page, decide)
+        for _ in range(MAX_PAGES):
+            page = await find()
+            if page:
+                await self._presences.change(page, decide)
             if len(page) < PAGE:
                 return

@@ -237,6 +237,24 @@ async def test_a_rooms_service_that_stood_still_takes_nobody_for_gone(stack: Sta
     assert changes(alice, "bob") == ["online"]
 
 
+async def test_an_outage_of_the_broker_takes_nobody_for_gone(stack: Stack, client: ClientOf) -> None:
+    """Who really went meanwhile shows afterwards; and clients are told that they may have missed something."""
+    alice = await client("alice")
+    await alice.call("presence.watch", {"user_ids": ["stayed", "went"]})
+    stayed, went = await client("stayed"), await client("went", url=stack.gateway_urls[1])
+    for name in ("stayed", "went"):
+        await told(alice, name, "online")
+    await stack.kill("rabbitmq")
+    await went.close()
+    await stack.wait_ready("rabbitmq")
+    await alice.expect("missed")
+    await told(alice, "went", "offline")
+    await fence(alice, client, "carol")
+    assert changes(alice, "stayed") == ["online"]
+    await stayed.close()
+    await told(alice, "stayed", "offline")
+
+
 async def test_presence_over_rest(stack: Stack, client: ClientOf, api: Callable[..., Api]) -> None:
     """The same questions and the same choice."""
     bob = await client("bob")

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -191,3 +193,34 @@ async def test_a_change_names_the_open_rooms_that_are_not_too_large(
     await caller.ask(Actor(id=user), SetPresence(status=PresenceStatus.AWAY))
     events = await caller.events_of(user, lambda events: len(events) == 2)
     assert set(events[1]["data"]["rooms"]) == {group, direct, others}
+
+
+async def test_a_killed_process_leaves_nothing_undone_or_untold(
+    rooms_servers: Stack, caller: Caller, tmp_path: Path
+) -> None:
+    """Whatever it was doing: what it was told goes to the others, what it has changed is announced by them."""
+    gateway, users = Reporter(caller), [somebody() for _ in range(400)]
+    third = RoomsProcess(
+        rooms_servers.amqp_url, rooms_servers.mongo_url, tmp_path / "rooms.log", name="rooms-c", **TIMES
+    )
+    async with third:
+        reports = [
+            gateway.report(*users[start : start + 20], here=here)
+            for here in (True, False, True)
+            for start in range(0, len(users), 20)
+        ]
+        handled = asyncio.Event()
+
+        async def tell(report: ReportPresence) -> None:
+            await caller.ask(GATEWAY, report)
+            handled.set()
+
+        async with asyncio.TaskGroup() as group:
+            for report in reports:
+                group.create_task(tell(report))
+            await handled.wait()
+            await third.end(signal.SIGKILL)
+    assert await gateway.tell(*users, here=False)
+    for user in users:
+        last = await settled(caller, user)
+        await caller.events_of(user, lambda events, last=last: last in numbers_of(events))  # type: ignore[misc]

@@ -1,11 +1,11 @@
 """Who has got and read what: recorded by itself, told in time, and to nobody whose business it is not."""
 
 import asyncio
+import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -217,15 +217,20 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
         yield running
 
 
-async def test_in_a_large_room_each_one_is_told_of_oneself(narrow: Stack, closing: AsyncExitStack) -> None:
-    """Others are not, and delivery is not recorded; in a small one beside it, both."""
-    tenant = f"t-{uuid4().hex[:12]}"
+@pytest.fixture
+def enter(narrow: Stack, tenant: str, closing: AsyncExitStack) -> Callable[[str], Awaitable[Person]]:
+    """Connects users to it."""
 
     async def connect(sub: str) -> Person:
         token = issue_token(narrow.jwt_secret, sub=sub, tenant=tenant)
         return await closing.enter_async_context(Person(narrow.gateway_urls[0], token))
 
-    alice, bob, phone = await connect("alice"), await connect("bob"), await connect("bob")
+    return connect
+
+
+async def test_in_a_large_room_each_one_is_told_of_oneself(enter: Callable[[str], Awaitable[Person]]) -> None:
+    """Others are not, and delivery is not recorded; in a small one beside it, both."""
+    alice, bob, phone = [await enter(sub) for sub in ("alice", "bob", "bob")]
     large, small = await room_of(alice, bob, away=("carol",)), await room_of(alice, bob)
     for member in (bob, phone):
         await member.request("ping", {})
@@ -244,3 +249,19 @@ async def test_in_a_large_room_each_one_is_told_of_oneself(narrow: Stack, closin
     await alice.request("ping", {})
     assert receipts_seen(alice, large) == []
     assert await status_of(alice, sent.message_id) == ("sent", ["bob"], ["bob"])
+
+
+async def test_a_worker_that_goes_tells_what_waits(narrow: Stack, enter: Callable[[str], Awaitable[Person]]) -> None:
+    """What has moved since the last event of a room does not go with it."""
+    alice, bob = await enter("alice"), await enter("bob")
+    room = await room_of(alice, bob)
+    for number in range(3):
+        await alice.send(room, str(number))
+    await alice.expect("receipts.updated", room_id=room, that=marks_of("bob", delivered_seq=3))
+    await bob.mark_read(room, 1)
+    await alice.expect("receipts.updated", room_id=room, that=marks_of("bob", read_seq=1))
+    await bob.mark_read(room, 2)  # within the second that has just begun
+    await narrow.kill("messages-0", signal.SIGTERM)
+    await alice.expect("receipts.updated", room_id=room, that=marks_of("bob", read_seq=2))
+    await narrow.wait_ready("messages-0")
+    await alice.send(room, "and on it goes")
