@@ -159,7 +159,7 @@ class Repository:
         while low < high:
             middle = (low + high) // 2
             written = await self.written_at(room_id, middle)
-            if written is not None and written < moment:
+            if written is None or written < moment:  # what is not there was purged: the oldest are
                 low = middle + 1
             else:
                 high = middle
