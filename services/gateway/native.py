@@ -141,6 +141,7 @@ ON: dict[str, On] = {
         On("delivered.mark", messages.MarkDelivered),
         On("unread.mark", messages.MarkUnread),
         On("receipts.get", messages.GetReceipts),
+        On("rooms.states", messages.GetRoomStates),
         On("history.get", messages.GetHistory),
         On("sync", messages.Sync),
         On("room.create", rooms.CreateRoom),

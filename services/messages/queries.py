@@ -18,6 +18,7 @@ from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Action, RoomAccess
 from shared.contracts.messages import (
+    MAX_PAGE,
     GetHistory,
     GetMessage,
     GetReceipts,
@@ -66,11 +67,12 @@ class QueryHandler:
         return await self._table[type(query)](actor, query)
 
     async def _history(self, actor: Actor, query: GetHistory) -> HistoryView:
-        if sum(bound is not None for bound in (query.before, query.after, query.around)) > 1:
-            raise ChatError(ErrorCode.INVALID, "history.get takes one of 'before', 'after' and 'around'.")
+        if sum(getattr(query, name) is not None for name in _PLACES) > 1:
+            raise ChatError(ErrorCode.INVALID, f"history.get takes one of {', '.join(_PLACES)}.")
         await self._require(actor, query.room_id)
         timeline = (await self._heads.get([query.room_id]))[query.room_id].timeline
         last, cleared = timeline.seq, timeline.cleared
+        query = await self._placed(query, last, cleared)
         messages = await self._page(query, cleared)
         end = last + 1 if query.before is None else min(query.before, last + 1)
         first_seq = messages[0].seq if messages else max(end, cleared + 1)
@@ -79,7 +81,22 @@ class QueryHandler:
             messages=await self._with_quotes(messages, {query.room_id: cleared}),
             has_before=first_seq > cleared + 1,
             has_after=last_seq < last,
+            total=last - cleared,
         )
+
+    async def _placed(self, query: GetHistory, last: int, cleared: int) -> GetHistory:
+        """The same question by `seq`, where it was asked by number or time."""
+        if query.offset is not None:
+            return query.model_copy(update={"before": max(last + 1 - query.offset, cleared + 1)})
+        if query.before_time is None:
+            return query
+        before = await self._repository.first_since(query.room_id, query.before_time, cleared, last)
+        begin = max(before - query.limit, cleared + 1)
+        since = await self._repository.written_at(query.room_id, begin) if begin < before else None
+        if since is not None:  # all of the instant that the page begins in
+            whole = await self._repository.first_since(query.room_id, since, cleared, begin)
+            begin = max(whole, begin - MAX_PAGE)
+        return query.model_copy(update={"before": before, "limit": max(before - begin, 1)})
 
     async def _page(self, query: GetHistory, cleared: int) -> list[MessageView]:
         room_id = query.room_id
@@ -280,6 +297,9 @@ class QueryHandler:
             refused = _refused(actor, room_ids, access, action)
         return sorted(room_ids - refused.keys()), {room_id: str(code) for room_id, code in refused.items()}
 
+
+_PLACES = ("before", "after", "around", "offset", "before_time")
+"""Where in the history a page lies."""
 
 _REFUSALS = {
     ErrorCode.NOT_FOUND: "There is no room '{room_id}'.",

@@ -144,6 +144,27 @@ class Repository:
         views = [view_of(document) for document in found]
         return views[::-1] if newest else views
 
+    async def written_at(self, room_id: str, seq: int) -> datetime | None:
+        """When the message at `seq` was written; None where there is none."""
+        found = await self._messages.find_one({"room_id": room_id, "seq": seq}, {"created_at": True})
+        return None if found is None else found["created_at"]
+
+    async def first_since(self, room_id: str, moment: datetime, after: int, last: int) -> int:
+        """The first `seq` after `after` that was written at `moment` or later; `last` + 1 where none was.
+
+        Times grow with `seq`, as far as the clocks of the room's writers agree. So looking at a few messages is enough,
+        and it needs no index of its own.
+        """
+        low, high = after + 1, last + 1
+        while low < high:
+            middle = (low + high) // 2
+            written = await self.written_at(room_id, middle)
+            if written is None or written < moment:  # what is not there was purged: the oldest are
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     async def changed(self, room_id: str, rev: int, *, cleared: int, limit: int) -> list[MessageView]:
         """The first `limit` messages whose latest change is after `rev`, ascending by `rev`."""
         query = {"room_id": room_id, "rev": {"$gt": rev}, "seq": {"$gt": cleared}}

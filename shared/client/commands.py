@@ -62,8 +62,8 @@ class Commands(ABC):
         """Mark everything up to `seq` as read."""
         return ReceiptView.model_validate(await self.call("read.mark", {"room_id": room_id, "seq": seq}))
 
-    async def history(self, room_id: str, **page: int) -> HistoryView:
-        """A page of messages: `limit`, and one of `before`, `after` and `around`, or none for the latest."""
+    async def history(self, room_id: str, **page: int | str) -> HistoryView:
+        """A page of messages: `limit`, and one of the places that `history.get` knows, or none for the latest."""
         return HistoryView.model_validate(await self.call("history.get", {"room_id": room_id, **page}))
 
     async def sync(self, cursors: Mapping[str, str | None], **limit: int) -> SyncView:

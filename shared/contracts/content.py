@@ -17,8 +17,14 @@ QUOTE_LENGTH = 200
 
 Content = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT)]
 Emoji = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
-Link = Annotated[str, StringConstraints(max_length=2048, pattern=r"^(https?://[^\s/?#]+|/)[^\s\x00-\x1f\x7f]*$")]
-"""An http(s) address, or a path on the server itself. No other scheme: a reader may put it into a page."""
+Link = Annotated[
+    str,
+    StringConstraints(max_length=2048, pattern=r"^(https?://[^\s/?#]+|/[^\s/\\\x00-\x1f\x7f])[^\s\x00-\x1f\x7f]*$"),
+]
+"""An http(s) address, or a path on the server itself. No other scheme: a reader may put it into a page.
+
+Browsers take two slashes, or a slash and a backslash, for another server.
+"""
 MediaType = Annotated[str, StringConstraints(max_length=127, pattern=r"^[\w.+-]+/[\w.+-]+$")]
 
 

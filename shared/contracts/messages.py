@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Query, Seq, Service
 from shared.contracts.content import (
@@ -76,6 +76,8 @@ class SendMessage(MessageCommand):
 
     @model_validator(mode="after")
     def _has_its_parts(self) -> Self:
+        if self.type is MessageType.TEXT and self.content and self.attachment is None and self.location is None:
+            return self  # nearly all messages
         required = REQUIRED[self.type]
         if not getattr(self, required):
             raise ValueError(f"a message of type '{self.type}' needs '{required}'")
@@ -203,7 +205,11 @@ class MessageQuery(Query):
 
 
 class GetHistory(MessageQuery):
-    """A page by `seq`: the latest, or before, after or around one (at most one of the three)."""
+    """A page by `seq`: the latest, or before, after or around one; or counted, or timed, from the latest.
+
+    At most one of `before`, `after`, `around`, `offset` and `before_time`. A page before a time never ends within an
+    instant, lest the next one leave something out: it may hold some more than `limit`.
+    """
 
     TYPE: ClassVar = "history.get"
     RESULT: ClassVar = HistoryView
@@ -212,6 +218,9 @@ class GetHistory(MessageQuery):
     before: Seq | None = None
     after: Seq | None = None
     around: Seq | None = None
+    offset: Seq | None = None
+    """So many of the latest are passed over."""
+    before_time: AwareDatetime | None = None
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
 
 

@@ -98,6 +98,8 @@ class HistoryView(View):
     messages: list[MessageView]
     has_before: bool
     has_after: bool
+    total: int = 0
+    """Messages in the room: deleted ones count, as they keep their place; cleared ones do not."""
 
 
 class RoomSyncView(View):

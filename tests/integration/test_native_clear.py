@@ -15,7 +15,7 @@ from services.messages.repository import Fenced, Head, Repository
 from services.messages.state import Clearing, Message, Revision, Timeline, Write
 from shared.contracts.content import MessageType, MessageView, SenderView
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.mongo import Mongo
+from shared.mongo import Document, Mongo
 from tests.conftest import ClientOf
 from tests.harness.person import Person
 from tests.harness.rest import Api
@@ -289,3 +289,23 @@ async def test_a_sweep_that_was_interrupted_is_finished_by_whoever_comes(mongo: 
     await archive.purge(room, NOW)
     assert await mongo.collection("revisions").count_documents({"room_id": room}) == 0
     assert (await repository.heads([room]))[room].timeline == Timeline("new", 0, 0, 0)
+
+
+async def test_rooms_given_a_new_epoch_are_still_cleared(mongo: Mongo) -> None:
+    """As docs/operations.md says it is done after an older state was restored."""
+    repository, room = Repository(mongo), uuid4().hex
+    await repository.write([Write(stored(room, 1, 1), None), Write(Clearing(room, "t", 1, 2, (2,), "x", NOW), None)])
+    group = {
+        "_id": "$room_id",
+        "seq": {"$max": "$seq"},
+        "rev": {"$max": "$rev"},
+        "cleared": {"$max": {"$ifNull": ["$cleared", 0]}},
+    }
+    pipeline: list[Document] = [
+        {"$match": {"room_id": room}},
+        {"$group": group},
+        {"$set": {"epoch": "r1"}},
+        {"$merge": "room_state"},
+    ]
+    await mongo.collection("messages").aggregate(pipeline).to_list(None)
+    assert (await repository.heads([room]))[room].timeline == Timeline("r1", 1, 2, 1)

@@ -97,6 +97,9 @@ SUCCEEDS: dict[str, Step] = {
     "unread.mark": as_bob(in_room(seq=1), lambda it, _: (it["read_seq"], it["unread_from"]) == (0, 1)),
     "receipts.get": as_bob(in_room(), lambda it, _: it["receipts"][0]["user_id"] == "alice"),
     "history.get": as_bob(in_room(), lambda it, _: [m["content"] for m in it["messages"]] == ["first"]),
+    "rooms.states": as_bob(
+        lambda scene: {"room_ids": [scene.room.id]}, lambda it, _: (it["states"][0]["seq"], it["unread"]) == (1, 1)
+    ),
     "sync": as_bob(
         lambda scene: {"cursors": {scene.room.id: None}}, lambda it, scene: it["rooms"][scene.room.id]["reset"]
     ),

@@ -1,13 +1,18 @@
 """The past, asked for: pages of the history, and what has changed since a cursor."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from shared.contracts.content import MessageView
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.timeline import RoomSyncView
 from tests.conftest import ClientOf
 from tests.harness.person import Person
+
+JSON = dict[str, Any]
 
 
 async def room_with(owner: Person, messages: int) -> tuple[str, list[str]]:
@@ -41,6 +46,11 @@ PAGES: list[tuple[dict[str, int], list[int], bool, bool]] = [
 ]
 
 
+EMPTY: list[JSON] = [
+    {}, {"before": 5}, {"after": 0}, {"around": 1}, {"offset": 0}, {"before_time": "2026-01-01T00:00:00Z"},
+]  # fmt: skip
+
+
 async def test_history_is_paged_before_after_and_around(client: ClientOf) -> None:
     """Every page of the table, with what lies on both sides of it."""
     alice = await client("alice")
@@ -51,11 +61,53 @@ async def test_history_is_paged_before_after_and_around(client: ClientOf) -> Non
         assert shown == (seqs, before, after), asked
 
 
+async def test_history_is_counted_from_the_latest(client: ClientOf) -> None:
+    """By a number of messages to pass over; every page says how many there are, deleted ones among them."""
+    alice = await client("alice")
+    room, sent = await room_with(alice, 5)
+    await alice.call("message.delete", {"message_id": sent[1]})
+    counted: list[tuple[JSON, list[int], bool, bool]] = [
+        ({"offset": 0, "limit": 2}, [4, 5], True, False),
+        ({"offset": 2, "limit": 2}, [2, 3], True, True),
+        ({"offset": 4, "limit": 2}, [1], False, True),
+        ({"offset": 5, "limit": 2}, [], False, True),
+        ({"offset": 99}, [], False, True),
+    ]
+    for asked, seqs, before, after in counted:
+        page = await alice.history(room, **asked)
+        shown = ([message.seq for message in page.messages], page.has_before, page.has_after, page.total)
+        assert shown == (seqs, before, after, 5), asked
+    await alice.call("timeline.clear", {"room_id": room})
+    await alice.send(room, "anew")
+    assert (await alice.history(room, offset=0)).total == 1
+    assert (await alice.history(room, offset=1)).messages == []
+
+
+async def test_history_is_walked_by_time(client: ClientOf) -> None:
+    """Each page before the time of the oldest one known: every message comes once, even those of one instant."""
+    alice = await client("alice")
+    room = (await alice.create_room()).id
+    await asyncio.gather(*(alice.send(room, str(number)) for number in range(40)))
+    await alice.send(room, "last")
+    walked: list[MessageView] = []
+    moment = datetime.now(UTC) + timedelta(minutes=1)
+    while True:
+        page = await alice.history(room, before_time=moment.isoformat(), limit=3)
+        if not page.messages:
+            break
+        assert all(message.created_at < moment for message in page.messages)
+        assert page.has_after == bool(walked)
+        walked = [*page.messages, *walked]
+        moment = page.messages[0].created_at
+    assert [message.seq for message in walked] == list(range(1, 42))
+    assert not page.has_before
+
+
 async def test_the_history_of_an_empty_room_is_empty(client: ClientOf) -> None:
     """Nothing, before nothing, after nothing."""
     alice = await client("alice")
     room, _ = await room_with(alice, 0)
-    for asked in ({}, {"before": 5}, {"after": 0}, {"around": 1}):
+    for asked in EMPTY:
         page = await alice.history(room, **asked)
         assert (page.messages, page.has_before, page.has_after) == ([], False, False), asked
 
