@@ -35,7 +35,7 @@ FILLING: JSON = {
     "room_id": "nowhere", "message_id": "0" * 24, "content": "x", "emoji": "x", "seq": 1, "user_id": "bob",
     "role": "member", "name": "x", "client_id": "k", "type": "text", "token": "x", "after": "x",
     "reply_to": "0" * 24, "kind": "event", "id": "x", "owner": "bob", "action": "read", "status": "online",
-    "participation_id": "x",
+    "participation_id": "x", "before_time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
 OWN = {
     ("room.create", "type"): "group", ("favorite.toggle", "kind"): "room",
@@ -46,6 +46,7 @@ COMPOSED: JSON = {
     "cursors": {"nowhere": "0:0"},
     "members": [{"user_id": "bob", "role": "member"}],
     "user_ids": ["bob"],
+    "room_ids": ["nowhere"],
     "events": [{}],
 }
 """What is no text, and must be there."""
@@ -53,6 +54,7 @@ ROWS = {name: row.contract for name, row in native.ON.items()} | {name: row.wire
 NEEDED = {("message.send", "content")}
 """Fields that may be left out of some kinds, but not of the kind that is filled here."""
 NUMBERS = {("read.mark", "seq"), ("delivered.mark", "seq"), ("unread.mark", "seq"), ("history.get", "after")}
+NUMBERS |= {("history.get", "before_time")}
 
 
 def texts() -> list[tuple[str, str]]:
@@ -83,7 +85,11 @@ def parts(value: Any) -> list[tuple[str, str, Any]]:
         ("message.send", "attachment", {"url": value}),
         ("members.set", "members", [{"user_id": value}]),
         ("members.set", "members", [{"user_id": "bob", "role": value}]),
-        *((name, "user_ids", ["bob", value]) for name, wire in ROWS.items() if "user_ids" in wire.model_fields),
+        *(
+            (name, field, ["bob", value])
+            for name, wire in ROWS.items()
+            for field in wire.model_fields.keys() & {"user_ids", "room_ids"}
+        ),
     ]
 
 
@@ -97,7 +103,7 @@ async def mallory(socket: Callable[..., Any]) -> RawSocket:
 
 def test_every_text_is_among_them() -> None:
     """A field that is new here must be given a value, or be known as something else than a text."""
-    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "version"}
+    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "offset", "version"}
     known |= {"attachment", "location", "mentions", "external", "muted", "closed", "favorite"}
     assert {field for wire in ROWS.values() for field in wire.model_fields} <= known
 
@@ -146,6 +152,7 @@ async def test_what_looks_like_an_operator_is_a_name_like_any(mallory: RawSocket
         "rooms": {},
         "errors": {text: "not_found"},
     }
+    assert (await mallory.ask("rooms.states", {"room_ids": [text]}))["data"]["states"] == []
     assert (await mallory.ask("rooms.list", {"after": text}))["data"] == {"rooms": []}
     assert (await mallory.ask("people.list", {"after": text}))["data"] == {"people": []}
     assert (await mallory.ask("users.get", {"user_ids": [text]}))["data"] == {"users": []}
