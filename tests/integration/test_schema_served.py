@@ -10,7 +10,10 @@ from services.gateway.schemas.openapi import OPERATIONS, openapi
 from services.gateway.v1 import ROUTES
 from shared.ids import message_id
 
-PLACES = {"room_id": "room", "user_id": "bob", "message_id": message_id("room", "bob", "c-1"), "emoji": "x"}
+PLACES = {
+    "room_id": "room", "user_id": "bob", "message_id": message_id("room", "bob", "c-1"), "emoji": "x",
+    "action": "read", "kind": "event", "id": "1", "participation_id": "1",
+}  # fmt: skip
 ENDPOINTS = [(method, path) for path, item in openapi(ROUTES)["paths"].items() for method in item]
 
 
