@@ -13,6 +13,7 @@ from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
+from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
 from services.gateway.socket import NativeSocket
 from services.gateway.subscriptions import Subscriptions
@@ -59,7 +60,8 @@ async def main(service: Service) -> None:
         in_total=unlimited(settings.max_connections),
         heartbeat=settings.heartbeat,
     )
-    edge = Edge(settings, Authenticator(settings), requests)
+    register = Register(requests, hub.now)
+    edge = Edge(settings, Authenticator(settings))
     watching = Watching(hub, requests)
     delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
     fanout = Fanout(hub, events, requests, watching, delivered)
@@ -81,12 +83,13 @@ async def main(service: Service) -> None:
         subscriptions=subscriptions,
         typists=typists,
         watching=watching,
+        register=register,
         tasks=tasks,
     )
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.max_frame_bytes)
     service.add_ops_routes(app)
     app.router.add_get("/ws", socket.handle)
-    Rest(edge, dispatcher).add_routes(app, ROUTES)
+    Rest(edge, register, dispatcher).add_routes(app, ROUTES)
     add_pages(app, settings.shards)
 
     await requests.start()

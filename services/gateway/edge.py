@@ -8,31 +8,22 @@ from pydantic import ValidationError
 from services.gateway.limits import RateLimit
 from services.gateway.native import SUBPROTOCOL
 from shared.auth import Authenticator, Identity
-from shared.bus.codec import JSON, encode_actor
-from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.people import RecordUser
-from shared.logging import get_logger
 from shared.settings import Settings
-
-log = get_logger(__name__)
 
 COOKIES = ("token", "jwt")
 BEARER_PROTOCOL = "bearer."
-MAX_RECORDED = 100_000
 
 
 class Edge:
     """Admission and identity."""
 
-    def __init__(self, settings: Settings, authenticator: Authenticator, requests: Requests) -> None:
+    def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
         self._settings = settings
         self._authenticator = authenticator
-        self._requests = requests
         self._origins = {origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip()}
         self._connects = RateLimit(settings.connections_per_minute_per_ip, "connections from your address")
-        self._recorded: dict[tuple[str, str], int] = {}
 
     def admit(self, address: str, now: float) -> None:
         """Count a connection of an address. Raises ChatError `rate_limited`."""
@@ -73,26 +64,6 @@ class Edge:
             return origin in self._origins or urlsplit(origin).netloc == request.host
         except ValueError:  # no address at all
             return False
-
-    def record(self, identity: Identity) -> None:
-        """Let the directory know a user's claims, when they are new here. Nobody waits for it."""
-        actor = identity.actor
-        key, claims = (actor.tenant, actor.id), hash(actor)
-        if self._recorded.get(key) == claims:
-            return
-        if len(self._recorded) >= MAX_RECORDED:
-            self._recorded.clear()
-        self._recorded[key] = claims
-
-        def answered(_result: JSON | None, error: ChatError | None) -> None:
-            if error is not None:
-                self._recorded.pop(key, None)
-                log.warning("user was not recorded", error=error.message)
-
-        try:
-            self._requests.send(RecordUser(), encode_actor(actor), actor.tenant, answered)
-        except ChatError as error:
-            answered(None, error)
 
 
 def _in_tenant(actor: Actor, tenant: str) -> Actor:

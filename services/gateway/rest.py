@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any, get_args
 
 import orjson
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge, token_of
+from services.gateway.register import Register
 from services.gateway.rows import Route
 from shared.bus.codec import JSON
 from shared.bus.requests import refusal_of
@@ -27,8 +29,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Rest:
     """Serves rows on an aiohttp application."""
 
-    def __init__(self, edge: Edge, dispatcher: Dispatcher) -> None:
+    def __init__(self, edge: Edge, register: Register, dispatcher: Dispatcher) -> None:
         self._edge = edge
+        self._register = register
         self._dispatcher = dispatcher
 
     def add_routes(self, app: web.Application, routes: Iterable[Route]) -> None:
@@ -44,7 +47,8 @@ class Rest:
                 wish = route.contract.model_validate(data)
             except ValidationError as error:
                 raise invalid(error, f"{route.method} {route.path}") from error
-            self._edge.record(identity)
+            self._register.record(identity.actor)
+            identity = replace(identity, actor=self._register.complete(identity.actor))
             trace = accepted_traceparent(request.headers.get("traceparent"))
             result = await self._dispatcher.ask(identity, wish, traceparent=trace, counted=route.counted)
             body = result[route.unwrap] if route.unwrap is not None else result

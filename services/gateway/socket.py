@@ -9,6 +9,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,11 +21,13 @@ from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge, client_address, protocols_of, token_of
 from services.gateway.frames import PONG, frame
 from services.gateway.hub import Hub
+from services.gateway.register import Register
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.auth import Identity
 from shared.bus.codec import JSON
+from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.logging import get_logger
 from shared.service import Tasks
@@ -50,7 +53,7 @@ class NativeSocket:
 
     def __init__(
         self, *, settings: Settings, edge: Edge, hub: Hub, dispatcher: Dispatcher, subscriptions: Subscriptions,
-        typists: Typists, watching: Watching, tasks: Tasks,
+        typists: Typists, watching: Watching, register: Register, tasks: Tasks,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._edge = edge
@@ -59,6 +62,7 @@ class NativeSocket:
         self._subscriptions = subscriptions
         self._typists = typists
         self._watching = watching
+        self._register = register
         self._tasks = tasks
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -100,7 +104,7 @@ class NativeSocket:
         return socket
 
     async def _serve(self, socket: web.WebSocketResponse, connection: Connection, *, follow: bool) -> None:
-        self._edge.record(connection.identity)
+        self._introduce(connection, connection.identity)
         connection.follows_rooms = follow
         try:
             await self._welcome(connection)
@@ -108,6 +112,17 @@ class NativeSocket:
             connection.greet([native.refusal(None, error)], self._hub.now())
             connection.close(error.row.close, error.message, self._hub.now())
         await self._read(socket, connection)
+
+    def _introduce(self, connection: Connection, identity: Identity) -> None:
+        """Take a connection's user over as the token and the directory know them, the latter maybe a little later."""
+        present = replace(identity, actor=self._register.complete(identity.actor))
+        connection.identify(present)
+
+        def learned(actor: Actor) -> None:
+            if connection.identity is present:
+                connection.identify(replace(present, actor=actor))
+
+        self._register.record(identity.actor, learned)
 
     async def _welcome(self, connection: Connection) -> None:
         rooms, late = await self._subscriptions.welcome(connection)
@@ -240,7 +255,7 @@ class NativeSocket:
         if (identity.actor.tenant, identity.actor.id) != connection.user:
             raise ChatError(ErrorCode.FORBIDDEN, "The new token is another user's; open a new connection with it.")
         before = connection.identity.actor
-        connection.identify(identity)
+        self._introduce(connection, identity)
         if set(before.roles) - set(identity.actor.roles):
             await self._subscriptions.reconcile(connection)
         return {"expires": identity.expires}

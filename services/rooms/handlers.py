@@ -97,20 +97,9 @@ class RoomCommands:
             await self._repository.save(change, _entry(change.room, actor, command), records, session)
             return change, records
 
-        change, records = await self._against_rivals(lambda: self._repository.transaction(work))
+        change, records = await against_rivals(self._repository, lambda: self._repository.transaction(work))
         self._outbox.publish(records)
         return change.result
-
-    async def _against_rivals(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until no other writer is faster; one who does not give way at all is dead, or we are too late."""
-        for number in range(1, ATTEMPTS + 1):
-            try:
-                return await attempt()
-            except Conflict:
-                await asyncio.sleep(min(0.002 * 2**number, LONGEST_PAUSE) * random.random())  # noqa: S311 - jitter
-            if number % SUSPICIOUS == 0:
-                await self._repository.end_abandoned()
-        raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
     async def _case(self, room_id: str, actor: Actor, command: RoomCommand, mark: Applied, session: Session) -> Case:
         people = await self._repository.people(actor.tenant, _about(command, actor), session)
@@ -128,6 +117,22 @@ class RoomCommands:
             seniors=await self._repository.seniors(room_id, session),
             everyone=await self._repository.everyone(room_id, session) if isinstance(command, ABOUT_ALL) else (),
         )
+
+
+async def against_rivals(repository: Repository, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until no other writer is faster; one who does not give way at all is dead, or we are too late.
+
+    Raises:
+        ChatError: `unavailable`, after ATTEMPTS.
+    """
+    for number in range(1, ATTEMPTS + 1):
+        try:
+            return await attempt()
+        except Conflict:
+            await asyncio.sleep(min(0.002 * 2**number, LONGEST_PAUSE) * random.random())  # noqa: S311 - jitter
+        if number % SUSPICIOUS == 0:
+            await repository.end_abandoned()
+    raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
 
 def _about(command: RoomCommand, actor: Actor) -> list[str]:

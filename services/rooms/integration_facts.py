@@ -24,9 +24,14 @@ MOST_ARRIVALS = 200
 
 
 class Stamp(NamedTuple):
-    """When something was said: microseconds since the epoch, and the event's id where two were said at once."""
+    """When something was said: microseconds since the epoch; of what was said at once, what usually comes later.
+
+    Clocks may be coarse: what is created and filled within the same second must not depend on chance. Only where even
+    the rank is the same the event's id decides.
+    """
 
     time: int
+    rank: int
     id: str
 
 
@@ -75,6 +80,7 @@ class Statement(NamedTuple):
     source: str
     id: str
     time: int | None
+    rank: int
     values: Mapping[Key, Any]
 
 
@@ -123,7 +129,7 @@ class Wanted:
     members: Mapping[str, Role] | None = None
 
 
-_NEVER = Stamp(-(2**63), "")
+_NEVER = Stamp(-(2**63), 0, "")
 _NOBODY = Said(_NEVER, {"members": [], "exact": False})
 
 
@@ -139,7 +145,7 @@ def hear(facts: Facts, statement: Statement, now: int) -> Facts:
         time = arrivals.get(origin, now)
         latest = sorted(({**arrivals, origin: time}).items(), key=lambda item: (item[1], item[0]))
         arrivals = dict(latest[-MOST_ARRIVALS:])
-    stamp = Stamp(time, statement.id)
+    stamp = Stamp(time, statement.rank, statement.id)
     said = Facts({key: Said(stamp, value) for key, value in statement.values.items()})
     return Facts(merge(facts, said).registers, arrivals)
 

@@ -6,7 +6,7 @@ from services.rooms.handlers import SOURCE, CommandTable
 from services.rooms.integration_facts import Facts, Key, Name, Statement, may_set, members
 from services.rooms.integration_intake import Intake, Outcome
 from services.rooms.integration_store import FactsRepository, Participation
-from services.rooms.integrations import About, Object, Telling, envelope_of, microseconds, participation, read
+from services.rooms.integrations import About, Object, Rank, Telling, envelope_of, microseconds, participation, read
 from services.rooms.queries import QueryTable
 from shared.bus.requests import refusal_of
 from shared.contracts.base import View
@@ -41,7 +41,7 @@ class Integration:
         arrived = datetime.now(UTC)
         read_or_refused = [_read(item, actor.tenant, arrived) for item in command.events]
         tellings = [telling for telling in read_or_refused if isinstance(telling, Telling)]
-        outcomes = iter(await self._intake.apply(tellings))
+        outcomes = iter(await self._intake.apply(tellings, patient=True))
         results = []
         for item, telling in zip(command.events, read_or_refused, strict=True):
             outcome = next(outcomes) if isinstance(telling, Telling) else telling
@@ -63,7 +63,13 @@ class Integration:
             # Decided on what is known here: so it is later than that, whatever other clocks say.
             time = max(microseconds(datetime.now(UTC)), before.stamp.time + 1)
             return [
-                Statement(SOURCE, envelope.id, time, participation(found.view.id, found.view.user_id, command.status))
+                Statement(
+                    SOURCE,
+                    envelope.id,
+                    time,
+                    Rank.ONE,
+                    participation(found.view.id, found.view.user_id, command.status),
+                )
             ]
 
         await self._intake.say(found.object, statement)

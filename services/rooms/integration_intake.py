@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+from services.rooms.handlers import against_rivals
 from services.rooms.integration_facts import Facts, Statement, hear
 from services.rooms.integration_rooms import Reconciler
 from services.rooms.integration_store import FactsRepository
@@ -57,6 +58,14 @@ class _Job:
     key: str
 
 
+class _Heard(NamedTuple):
+    """What came of statements about an object, and whether its room may not be in line now."""
+
+    object: Object
+    outcomes: list[Outcome]
+    due: bool
+
+
 class Intake:
     """Applies events."""
 
@@ -65,8 +74,12 @@ class Intake:
         self._repository = repository
         self._reconciler = reconciler
 
-    async def apply(self, tellings: Sequence[Telling]) -> list[Outcome]:
-        """Apply what is told; one outcome each, in their order."""
+    async def apply(self, tellings: Sequence[Telling], *, patient: bool) -> list[Outcome]:
+        """Apply what is told; one outcome each, in their order.
+
+        Args:
+            patient: wait for rooms that are in other hands, instead of leaving them to those.
+        """
         outcomes: list[Outcome] = [False] * len(tellings)
         lanes: dict[Object, list[int]] = {}
         for number, telling in enumerate(tellings):
@@ -75,36 +88,50 @@ class Intake:
 
         async def apply_lanes() -> None:
             for about, numbers in waiting:  # shared: each lane is taken by one of us
-                found = await self._apply_lane(about, [tellings[number].statement for number in numbers])
+                found = await self._apply_lane(
+                    about, [tellings[number].statement for number in numbers], patient=patient
+                )
                 for number, outcome in zip(numbers, found, strict=True):
                     outcomes[number] = outcome
 
         await asyncio.gather(*(apply_lanes() for _ in range(min(CONCURRENCY, len(lanes)))))
         return outcomes
 
-    async def _apply_lane(self, about: Object, statements: list[Statement]) -> list[Outcome]:
+    async def _apply_lane(self, about: Object, statements: list[Statement], *, patient: bool) -> list[Outcome]:
         try:
-            return await until_done(lambda: self.say(about, lambda _: statements), is_transient, about.key)
+            heard = await until_done(lambda: self._store(about, lambda _: statements), _passes, about.key)
+            if heard.due:
+                key = heard.object.key
+                await until_done(lambda: self._reconciler.settle(key, patient=patient), is_transient, key)
         except Exception as error:  # noqa: BLE001 - one object must not stop the others
             return [error] * len(statements)
+        return heard.outcomes
 
-    async def say(self, about: Object, statements: Statements) -> list[Outcome]:
+    async def say(self, about: Object, statements: Statements) -> None:
         """Store what is said of an object, then bring its room in line.
 
         Raises:
             ChatError: where the object's room cannot be, or nothing may be said.
         """
+        heard = await self._store(about, statements)
+        for outcome in heard.outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+        if heard.due:
+            await self._reconciler.settle(heard.object.key, patient=True)
+
+    async def _store(self, about: Object, statements: Statements) -> _Heard:
         about = await self._resolved(about)
-        while True:
+
+        async def attempt() -> _Heard:
             stored, moment = await self._facts.load(about), datetime.now(UTC)
-            facts, outcomes = _heard(stored.facts, statements(stored.facts), microseconds(moment))
+            facts, outcomes = _all_heard(stored.facts, statements(stored.facts), microseconds(moment))
             if facts == stored.facts:
-                break
-            if await self._facts.save(stored, facts, moment + LEFT_BEHIND):
-                break
-        if facts != stored.facts or stored.due:
-            await self._reconciler.settle(about.key)
-        return outcomes
+                return _Heard(about, outcomes, stored.due)
+            await self._facts.save(stored, facts, moment + LEFT_BEHIND)
+            return _Heard(about, outcomes, due=True)
+
+        return await against_rivals(self._repository, attempt)
 
     async def _resolved(self, about: Object) -> Object:
         """A room by its id is its object, where it belongs to one: there is one place for what is said of it."""
@@ -131,7 +158,7 @@ class IntegrationQueue:
         while True:
             deliveries = await self._consumer.take(MAX_TAKEN)
             jobs = [job for delivery in deliveries for job in await self._open(delivery)]
-            outcomes = await self._intake.apply([job.telling for job in jobs])
+            outcomes = await self._intake.apply([job.telling for job in jobs], patient=False)
             for job, outcome in zip(jobs, outcomes, strict=True):
                 await self._note(job, outcome)
             await self._consumer.settle(deliveries)
@@ -177,7 +204,7 @@ class IntegrationQueue:
         )
 
 
-def _heard(facts: Facts, statements: Sequence[Statement], now: int) -> tuple[Facts, list[Outcome]]:
+def _all_heard(facts: Facts, statements: Sequence[Statement], now: int) -> tuple[Facts, list[Outcome]]:
     """The facts after all statements, and what came of each."""
     outcomes: list[Outcome] = []
     for statement in statements:
@@ -189,3 +216,8 @@ def _heard(facts: Facts, statements: Sequence[Statement], now: int) -> tuple[Fac
             outcomes.append(after.registers != facts.registers)
             facts = after
     return facts, outcomes
+
+
+def _passes(error: Exception) -> bool:
+    """Whether what is not stored may be later: the database is away, or rivals were faster all the time."""
+    return is_transient(error) or (isinstance(error, ChatError) and error.code is ErrorCode.UNAVAILABLE)

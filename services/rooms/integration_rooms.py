@@ -66,15 +66,18 @@ class Reconciler:
         self._directory = directory
         self._commands = commands
 
-    async def settle(self, key: str) -> None:
-        """Bring what belongs to an object in line with the facts; one that is in other hands is waited for a while.
+    async def settle(self, key: str, *, patient: bool) -> None:
+        """Bring what belongs to an object in line with the facts.
+
+        Args:
+            patient: wait for an object that is in other hands, for some seconds.
 
         Raises:
             ChatError: where the rooms' rules refuse; it is tried again later.
         """
-        waiting_since = asyncio.get_running_loop().time()
-        while await self._facts.is_due(key):
-            if await self._settled(key) or asyncio.get_running_loop().time() - waiting_since > WAIT:
+        deadline = asyncio.get_running_loop().time() + (WAIT if patient else 0)
+        while not await self._settled(key) and await self._facts.is_due(key):
+            if asyncio.get_running_loop().time() >= deadline:
                 return
             await asyncio.sleep(0.05)  # another process's state
 
@@ -173,7 +176,10 @@ class Reconciler:
             await self._directory.enter(about.tenant, about.id, entries, now())
         if before is None or before.get("deleted", False) is not deleted:
             for key in await self._facts.touch(about.tenant, about.id, datetime.now(UTC)):
-                await self._settled(key)
+                try:
+                    await self._settled(key)
+                except ChatError as error:  # stays due; the others must not wait for it
+                    log.warning("a room is not in line", object=key, error=error.message)
         if deleted:
             await self._leave_rooms(about.tenant, about.id)
         return {"deleted": deleted, "profile": None if deleted else profile}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from services.rooms.integration_facts import Facts, Key, Name, Said, Stamp, members
 from services.rooms.integrations import EPOCH, About, Object
+from services.rooms.repository import Conflict
 from shared import ids
 from shared.contracts.integration import ParticipationStatus, ParticipationView
 from shared.contracts.membership import External
@@ -76,8 +77,12 @@ class FactsRepository:
         document = await self._facts.find_one({"_id": about.key})
         return Stored(about, Facts()) if document is None else _stored(document)
 
-    async def save(self, before: Stored, facts: Facts, due: datetime) -> bool:
-        """Write the facts that follow on `before`; False where a rival was faster, and nothing is written."""
+    async def save(self, before: Stored, facts: Facts, due: datetime) -> None:
+        """Write the facts that follow on `before`.
+
+        Raises:
+            Conflict: where a rival was faster; nothing is written.
+        """
         values = _content(before.object, facts) | {"version": before.version + 1, "due": due, "failures": 0}
         said = [
             (key.of, now)
@@ -85,31 +90,29 @@ class FactsRepository:
             if key.name is Name.PARTICIPATION and before.facts.registers.get(key) != now
         ]
 
-        async def work(session: Session) -> bool:
-            if not await self._write(before, values, session):
-                return False
-            if said:
-                documents = [_participation(before.object, of, now) for of, now in said]
-                replacing = [ReplaceOne({"_id": item["_id"]}, item, upsert=True) for item in documents]
-                await self._participations.bulk_write(replacing, session=session)
-            return True
+        async def work(session: Session) -> None:
+            await self._write(before, values, session)
+            documents = [_participation(before.object, of, now) for of, now in said]
+            replacing = [ReplaceOne({"_id": item["_id"]}, item, upsert=True) for item in documents]
+            await self._participations.bulk_write(replacing, session=session)
 
         try:
-            return await self._mongo.transaction(work) if said else await self._write(before, values)
+            await (self._mongo.transaction(work) if said else self._write(before, values))
         except PyMongoError as error:
             if is_conflict(error) or is_duplicate(error):
-                return False
+                raise Conflict(f"{before.object.key} is being written by another") from error
             raise
 
-    async def _write(self, before: Stored, values: Document, session: Session | None = None) -> bool:
+    async def _write(self, before: Stored, values: Document, session: Session | None = None) -> None:
         key = before.object.key
         if before.version == 0:
             await self._facts.insert_one({"_id": key, **values}, session=session)
-            return True
+            return
         result = await self._facts.update_one(
             {"_id": key, "version": before.version}, {"$set": values}, session=session
         )
-        return bool(result.matched_count)
+        if not result.matched_count:
+            raise Conflict(f"{key} is not at version {before.version} any more")
 
     # ── what is due ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,7 +193,7 @@ def _content(about: Object, facts: Facts) -> Document:
     return {
         **about._asdict(),
         "registers": [
-            {"name": key.name.value, "of": key.of, "time": said.stamp.time, "event": said.stamp.id, "value": said.value}
+            {"name": key.name.value, "of": key.of, **said.stamp._asdict(), "value": said.value}
             for key, said in facts.registers.items()
         ],
         "arrivals": dict(facts.arrivals),
@@ -201,7 +204,7 @@ def _content(about: Object, facts: Facts) -> Document:
 
 def _stored(document: Document) -> Stored:
     registers = {
-        Key(Name(item["name"]), item["of"]): Said(Stamp(item["time"], item["event"]), item["value"])
+        Key(Name(item["name"]), item["of"]): Said(Stamp(item["time"], item["rank"], item["id"]), item["value"])
         for item in document["registers"]
     }
     return Stored(

@@ -5,7 +5,7 @@ An object of another system has a room of its own where its row says so (CREATED
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -71,6 +71,22 @@ class Subject(NamedTuple):
     kind: str
     id: str
     values: Values
+
+
+class Rank(IntEnum):
+    """What of several events at the same moment usually comes later."""
+
+    BEGIN = 0
+    WHOLE = 1
+    ONE = 2
+    END = 3
+
+
+class Row(NamedTuple):
+    """A type of event: what its data says about what, and its rank among others of the same moment."""
+
+    tells: Callable[[Any], Subject]
+    rank: Rank
 
 
 def _external(kind: str, id: str, **values: Any) -> Subject:
@@ -162,24 +178,24 @@ def _members_set(data: told.MembersWanted) -> Subject:
     return Subject(About.ROOM, "room", data.room_id or "", {Key(Name.ALL): everybody})
 
 
-INTEGRATIONS: Mapping[str, Callable[[Any], Subject]] = {
-    "user.upserted": _user_upserted,
-    "user.deleted": _user_deleted,
-    "event.created": _event_created,
-    "event.updated": _event_updated,
-    "event.cancelled": _event_cancelled,
-    "event.participant_added": _participant_added,
-    "event.participant_removed": _participant_removed,
-    "sortie.created": _sortie_created,
-    "sortie.updated": _sortie_updated,
-    "sortie.deleted": _sortie_deleted,
-    "participation.requested": _participation,
-    "participation.status_changed": _participation,
-    "session.created": _session_created,
-    "session.ended": _session_ended,
-    "room.members_set": _members_set,
+INTEGRATIONS: Mapping[str, Row] = {
+    "user.upserted": Row(_user_upserted, Rank.BEGIN),
+    "user.deleted": Row(_user_deleted, Rank.END),
+    "event.created": Row(_event_created, Rank.BEGIN),
+    "event.updated": Row(_event_updated, Rank.WHOLE),
+    "event.cancelled": Row(_event_cancelled, Rank.END),
+    "event.participant_added": Row(_participant_added, Rank.ONE),
+    "event.participant_removed": Row(_participant_removed, Rank.ONE),
+    "sortie.created": Row(_sortie_created, Rank.BEGIN),
+    "sortie.updated": Row(_sortie_updated, Rank.WHOLE),
+    "sortie.deleted": Row(_sortie_deleted, Rank.END),
+    "participation.requested": Row(_participation, Rank.BEGIN),
+    "participation.status_changed": Row(_participation, Rank.ONE),
+    "session.created": Row(_session_created, Rank.BEGIN),
+    "session.ended": Row(_session_ended, Rank.END),
+    "room.members_set": Row(_members_set, Rank.WHOLE),
 }
-"""By type: what an event's data says about what."""
+"""By type: the row of an event."""
 
 
 def envelope_of(item: Any) -> ExternalEnvelope:
@@ -211,9 +227,9 @@ def read(envelope: ExternalEnvelope, tenant: str, arrived: datetime) -> Telling:
     time = None if envelope.time is None else microseconds(envelope.time)
     if time is not None and time > microseconds(arrived + MOST_AHEAD):
         raise ChatError(ErrorCode.INVALID, f"'time' lies in the future ({envelope.time}); see to the sender's clock.")
-    subject = row(data)
+    subject = row.tells(data)
     about = Object(tenant, subject.about, subject.kind, subject.id)
-    return Telling(about, Statement(envelope.source, envelope.id, time, subject.values))
+    return Telling(about, Statement(envelope.source, envelope.id, time, row.rank, subject.values))
 
 
 def microseconds(time: datetime) -> int:

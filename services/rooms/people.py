@@ -31,7 +31,6 @@ from shared.contracts.people import (
     PeopleView,
     PersonView,
     RecordUser,
-    SeenView,
     ToggleFavorite,
     UsersView,
     UserView,
@@ -94,7 +93,7 @@ class PeopleCommands:
     async def _record(self, envelope: RequestEnvelope, _command: RecordUser) -> View:
         actor = envelope.data.actor
         await self._directory.record(actor, now())
-        return SeenView(user_id=actor.id)
+        return (await self._directory.people(actor.tenant, [actor.id])).get(actor.id) or UserView(id=actor.id)
 
     async def _toggle(self, envelope: RequestEnvelope, command: ToggleFavorite) -> View:
         actor, key = envelope.data.actor, command.client_id or envelope.id

@@ -76,6 +76,8 @@ class SendMessage(MessageCommand):
 
     @model_validator(mode="after")
     def _has_its_parts(self) -> Self:
+        if self.type is MessageType.TEXT and self.content and self.attachment is None and self.location is None:
+            return self  # nearly all messages
         required = REQUIRED[self.type]
         if not getattr(self, required):
             raise ValueError(f"a message of type '{self.type}' needs '{required}'")

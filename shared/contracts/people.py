@@ -69,12 +69,6 @@ class FavoritesView(View):
     version: int = 0
 
 
-class SeenView(View):
-    """The directory knows the user."""
-
-    user_id: str
-
-
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -85,10 +79,10 @@ class PeopleCommand(Command):
 
 
 class RecordUser(PeopleCommand):
-    """Keep the caller's claims in the directory. The gateway asks this when a user connects."""
+    """Keep the caller's claims in the directory; what it knows of them now. The gateway asks this when a user comes."""
 
     TYPE: ClassVar = "user.record"
-    RESULT: ClassVar = SeenView
+    RESULT: ClassVar = UserView
 
 
 class ToggleFavorite(PeopleCommand):

@@ -34,12 +34,25 @@ LOOKALIKES = [
 FILLING: JSON = {
     "room_id": "nowhere", "message_id": "0" * 24, "content": "x", "emoji": "x", "seq": 1, "user_id": "bob",
     "role": "member", "name": "x", "client_id": "k", "type": "text", "token": "x", "after": "x",
-    "reply_to": "0" * 24,
+    "reply_to": "0" * 24, "kind": "event", "id": "x", "owner": "bob", "action": "read", "status": "online",
+    "participation_id": "x",
 }  # fmt: skip
+OWN = {
+    ("room.create", "type"): "group", ("favorite.toggle", "kind"): "room",
+    ("participation.set_status", "status"): "ACCEPTEE",
+}  # fmt: skip
+"""What a field says instead in some frames: names of other enums."""
+COMPOSED: JSON = {
+    "cursors": {"nowhere": "0:0"},
+    "members": [{"user_id": "bob", "role": "member"}],
+    "user_ids": ["bob"],
+    "events": [{}],
+}
+"""What is no text, and must be there."""
 ROWS = {name: row.contract for name, row in native.ON.items()} | {name: row.wire for name, row in native.LOCAL.items()}
 NEEDED = {("message.send", "content")}
 """Fields that may be left out of some kinds, but not of the kind that is filled here."""
-NUMBERS = {("read.mark", "seq"), ("delivered.mark", "seq"), ("history.get", "after")}
+NUMBERS = {("read.mark", "seq"), ("delivered.mark", "seq"), ("unread.mark", "seq"), ("history.get", "after")}
 
 
 def texts() -> list[tuple[str, str]]:
@@ -50,14 +63,28 @@ def texts() -> list[tuple[str, str]]:
 def filled(name: str) -> JSON:
     """Data in order for a frame type."""
     fields = ROWS[name].model_fields
-    data = {
-        field: FILLING[field]
-        for field in fields
-        if field in FILLING and (fields[field].is_required() or (name, field) in NEEDED)
+    values = {
+        **FILLING,
+        **COMPOSED,
+        "type": "text",
+        **{field: value for (own, field), value in OWN.items() if own == name},
     }
-    if "type" in fields:
-        data["type"] = "group" if name == "room.create" else "text"
-    return data | ({"cursors": {"nowhere": "0:0"}} if "cursors" in fields else {})
+    asked = {field for field in fields if fields[field].is_required() or field == "type" or (name, field) in NEEDED}
+    return {field: values[field] for field in asked}
+
+
+def parts(value: Any) -> list[tuple[str, str, Any]]:
+    """(frame type, field, its value): every text that must be there within a list or an object, being `value`."""
+    return [
+        ("room.create", "members", ["bob", value]),
+        ("room.create", "external", {"kind": value, "id": "x"}),
+        ("room.create", "external", {"kind": "event", "id": value}),
+        ("message.send", "mentions", ["bob", value]),
+        ("message.send", "attachment", {"url": value}),
+        ("members.set", "members", [{"user_id": value}]),
+        ("members.set", "members", [{"user_id": "bob", "role": value}]),
+        *((name, "user_ids", ["bob", value]) for name, wire in ROWS.items() if "user_ids" in wire.model_fields),
+    ]
 
 
 @pytest.fixture
@@ -70,8 +97,8 @@ async def mallory(socket: Callable[..., Any]) -> RawSocket:
 
 def test_every_text_is_among_them() -> None:
     """A field that is new here must be given a value, or be known as something else than a text."""
-    known = {*FILLING, "metadata", "members", "cursors", "limit", "before", "around", "version"}
-    known |= {"attachment", "location", "mentions"}
+    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "version"}
+    known |= {"attachment", "location", "mentions", "external", "muted", "closed", "favorite"}
     assert {field for wire in ROWS.values() for field in wire.model_fields} <= known
 
 
@@ -89,10 +116,12 @@ async def test_an_operator_in_place_of_a_text_is_invalid(mallory: RawSocket) -> 
 
 
 async def test_an_operator_among_ids_is_invalid(mallory: RawSocket) -> None:
-    """The same for the ids in lists and in names of objects."""
+    """The same for the ids in lists, in parts and in names of objects."""
     for operator in OPERATORS:
-        answer = await mallory.ask("room.create", {"members": ["bob", operator]})
-        assert answer["error"]["code"] == "invalid", operator
+        for name, field, value in parts(operator):
+            answer = await mallory.ask(name, {**filled(name), field: value})
+            assert answer["error"]["code"] == "invalid", (name, field, operator)
+            assert any(detail["field"].startswith(field) for detail in answer["error"]["details"]), answer
         if operator is not None:
             answer = await mallory.ask("sync", {"cursors": {"nowhere": operator}})
             assert answer["error"]["code"] == "invalid", operator
@@ -118,6 +147,11 @@ async def test_what_looks_like_an_operator_is_a_name_like_any(mallory: RawSocket
         "errors": {text: "not_found"},
     }
     assert (await mallory.ask("rooms.list", {"after": text}))["data"] == {"rooms": []}
+    assert (await mallory.ask("people.list", {"after": text}))["data"] == {"people": []}
+    assert (await mallory.ask("users.get", {"user_ids": [text]}))["data"] == {"users": []}
+    about = {"kind": "room", "id": text, "favorite": True}
+    assert (await mallory.ask("favorite.toggle", about))["error"]["code"] == "not_found"
+    assert (await mallory.ask("favorites.list"))["data"]["favorites"] == []
 
 
 async def test_a_user_named_like_an_operator_is_one_user(client: Callable[..., Any]) -> None:

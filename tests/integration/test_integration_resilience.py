@@ -72,6 +72,22 @@ def history(outside: Outside, number: str) -> list[JSON]:
     ]
 
 
+def outing(outside: Outside, number: str) -> list[JSON]:
+    """What befalls one outing."""
+    about: JSON = {"sortie_id": number}
+    wishes: list[JSON] = [
+        {**about, "participation_id": f"{number}-{user}", "user_id": user} for user in ("bob", "carl")
+    ]
+    return [
+        outside.event("sortie.created", **about, titre="A", createur_id="ann"),
+        *(outside.event("participation.requested", **wish) for wish in wishes),
+        *(outside.event("participation.status_changed", **wish, status="ACCEPTEE") for wish in wishes),
+        outside.event("sortie.updated", **about, titre="B"),
+        outside.event("participation.status_changed", **wishes[1], status="ANNULEE"),
+    ]
+
+
+OUTING_ENDS = ("B", False, {"ann": "owner", "bob": "member"})
 ENDS = ("B", True, {"ann": "owner", "carl": "member", "emil": "member", "fay": "member"})
 
 
@@ -107,7 +123,7 @@ async def test_kills_in_the_middle_of_a_stream(
     """Whatever a process was doing when it died is done by the next, from the facts."""
     outside, chance = Outside("default"), random.Random(seed)
     numbers = [f"kills-{seed}-{number}" for number in range(40)]
-    stream = [event for number in numbers for event in history(outside, number)]
+    stream = [event for number in numbers for told in (history, outing) for event in told(outside, number)]
     stream += chance.sample(stream, 60)
     chance.shuffle(stream)
     facts = rooms_database.collection("facts")
@@ -129,7 +145,13 @@ async def test_kills_in_the_middle_of_a_stream(
                     await asyncio.sleep(0.005)
             await current.end(signal.SIGKILL)
     await process().start()
-    await converge(caller, {outside.room("event", number): ENDS for number in numbers})
+    ends: dict[str, object] = {outside.room("event", number): ENDS for number in numbers}
+    await converge(caller, ends | {outside.room("sortie", number): OUTING_ENDS for number in numbers})
+    participations = rooms_database.collection("participations")
+    found = {item["participation"]: item["status"] async for item in participations.find({"of": {"$in": numbers}})}
+    assert found == {
+        f"{number}-{user}": status for number in numbers for user, status in (("bob", "ACCEPTEE"), ("carl", "ANNULEE"))
+    }
 
 
 async def test_two_processes_at_one_object(process: Start, caller: Caller) -> None:

@@ -201,3 +201,23 @@ async def test_people_and_favorites_over_rest(client: ClientOf, api: Callable[..
     assert toggled.status == 200
     await bob("POST", "/v1/favorites/toggle", {"kind": "room", "id": room.id}, Idempotency_Key="k")
     assert [item["id"] for item in (await bob("GET", "/v1/favorites")).body["favorites"]] == [room.id]
+
+
+async def test_who_has_no_name_in_their_token_is_shown_by_the_directory_s(
+    client: ClientOf, api: Callable[..., Api], tenant: str
+) -> None:
+    """In what they write, on the socket and by REST; a name in the token goes before."""
+    service = api("hr", roles=("service",))
+    told = {"specversion": "1.0", "id": f"{tenant}-1", "source": "/hr", "type": "user.upserted"}
+    user = {"id": "dora", "first_name": "Dora", "last_name": "Day", "avatar": "https://example.org/d.png"}
+    assert (await service("POST", "/v1/integration/events", {**told, "data": user})).body["results"][0]["applied"]
+    alice, dora = await client("alice"), await client("dora")
+    room = (await alice.create_room(members=["dora"])).id
+    await dora.expect("room.subscribed", room_id=room)
+    whole = {"id": "dora", "first_name": "Dora", "last_name": "Day", "avatar": "https://example.org/d.png"}
+    await dora.send(room, "hello")
+    assert (await alice.said(room, "hello")).data["sender"] == whole
+    await api("dora")("POST", f"/v1/rooms/{room}/messages", {"content": "by REST"})
+    assert (await alice.said(room, "by REST")).data["sender"] == whole
+    await api("dora", name="Dee")("POST", f"/v1/rooms/{room}/messages", {"content": "renamed"})
+    assert (await alice.said(room, "renamed")).data["sender"]["name"] == "Dee"

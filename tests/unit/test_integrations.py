@@ -133,6 +133,27 @@ class TestAnyOrder:
         facts = after([last, telling("event.participant_added", at=101, event_id="1", user_id="bob"), first, *history])
         assert "bob" in members(facts)
 
+    @pytest.mark.parametrize("numbers", ["abcd", "dcba"])
+    def test_coarse_clocks_do_no_harm(self, numbers: str) -> None:
+        """What is made, filled and ended within one tick is not left to the chance of ids."""
+        told: list[tuple[str, dict[str, Any]]] = [
+            ("event.created", {"creator_id": "ann", "participants": ["bob"]}),
+            ("event.participant_added", {"user_id": "carl"}),
+            ("event.updated", {"participants": ["dora"]}),
+            ("event.cancelled", {}),
+        ]
+        created, added, listed, cancelled = (
+            telling(kind, number=number, **ONE, **data) for number, (kind, data) in zip(numbers, told, strict=True)
+        )
+        assert set(members(after([added, created]))) == {"ann", "bob", "carl"}
+        room = wanted(after([cancelled, added, listed, created]))
+        assert room.closed
+        assert set(room.members or {}) == {"ann", "carl", "dora"}
+        wish: dict[str, Any] = {"participation_id": "1", "sortie_id": "1", "user_id": "bob"}
+        accepted = telling("participation.status_changed", number=numbers[0], **wish, status="ACCEPTEE")
+        requested = telling("participation.requested", number=numbers[1], **wish)
+        assert set(members(after([accepted, requested]))) == {"bob"}
+
     def test_an_event_without_a_time_counts_from_when_it_first_came(self) -> None:
         """So it may come again after what outweighs it; unless very much has come since."""
         created = telling("event.created", at=None, number="1", event_id="1", creator_id="ann")
@@ -228,7 +249,7 @@ class TestBounds:
     def test_those_who_left_long_ago_are_forgotten(self) -> None:
         """The oldest first."""
         registers = {
-            Key(Name.PERSON, f"u{number}"): Said(Stamp(number, "1"), value=False) for number in range(MOST + 5)
+            Key(Name.PERSON, f"u{number}"): Said(Stamp(number, 0, "1"), value=False) for number in range(MOST + 5)
         }
         everybody = merge(Facts(), Facts(registers))
         left = [int(of.removeprefix("u")) for of, _ in everybody.of(Name.PERSON)]
