@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from deploy.embedded.stack import Stack
@@ -12,6 +13,19 @@ from shared.contracts.timeline import SentView
 from tests.harness.person import Person
 
 UNKNOWN_MESSAGE = "0" * 24
+OUTING = "o-1"
+PARTICIPATION = "p-bob"
+
+
+def told(type: str, **data: str) -> dict[str, Any]:
+    """An event from outside."""
+    return {"specversion": "1.0", "id": f"e-{type}", "source": "/scene", "type": type, "data": data}
+
+
+OUTSIDE = [
+    told("sortie.created", sortie_id=OUTING, titre="Plage", createur_id="organizer"),
+    told("participation.requested", participation_id=PARTICIPATION, sortie_id=OUTING, user_id="bob"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,10 @@ class Scene:
     """Of another tenant."""
     admin: Person
     """Of the same tenant, not a member, with the global role `admin`."""
+    organizer: Person
+    """Of the same tenant, not a member; owns the outing `OUTING`, in which bob wishes to take part."""
+    service: Person
+    """Of the same tenant, not a member, with the global role `service`: has told of the outing."""
     room: RoomView
     message: SentView
 
@@ -49,6 +67,9 @@ async def scene(stack: Stack) -> AsyncIterator[Scene]:
         await alice.call("member.add", {"room_id": room.id, "user_id": "reader", "role": "read_only"})
         for member in (alice, bob, reader):
             await member.expect("room.subscribed", room_id=room.id)
+        service = await person("service", home, "service")
+        applied = await service.request("integration.apply", {"events": OUTSIDE})
+        assert all(result["effective"] for result in applied["results"]), applied
         message = await alice.send(room.id, "first")
         for member in (alice, bob, reader):
             await member.said(room.id, "first")
@@ -59,6 +80,8 @@ async def scene(stack: Stack) -> AsyncIterator[Scene]:
             outsider=await person("outsider"),
             foreigner=await person("alice", abroad),
             admin=await person("admin", home, "admin"),
+            organizer=await person("organizer"),
+            service=service,
             room=room,
             message=message,
         )

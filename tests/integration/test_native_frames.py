@@ -10,7 +10,7 @@ from services.gateway import native
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.messages import MAX_REACTION_KINDS
 from tests.harness.person import Person
-from tests.harness.scene import UNKNOWN_MESSAGE, Scene, scene
+from tests.harness.scene import OUTING, OUTSIDE, PARTICIPATION, UNKNOWN_MESSAGE, Scene, scene
 
 JSON = dict[str, Any]
 ROWS = {**native.ON, **native.LOCAL}
@@ -60,6 +60,16 @@ def as_alice(data: Callable[[Scene], JSON], check: Callable[[JSON, Scene], objec
 def as_bob(data: Callable[[Scene], JSON], check: Callable[[JSON, Scene], object] = lambda _a, _s: True) -> Step:
     """A step of a member's."""
     return (lambda scene: scene.bob, data, check)
+
+
+def as_organizer(data: Callable[[Scene], JSON], check: Callable[[JSON, Scene], object]) -> Step:
+    """A step of the outing's owner."""
+    return (lambda scene: scene.organizer, data, check)
+
+
+def outing() -> Callable[[Scene], JSON]:
+    """Data that names the outing."""
+    return lambda _: {"kind": "sortie", "id": OUTING}
 
 
 def in_room(**more: Any) -> Callable[[Scene], JSON]:
@@ -122,6 +132,30 @@ SUCCEEDS: dict[str, Step] = {
     "members.list": as_bob(
         in_room(), lambda it, _: [m["user_id"] for m in it["members"]] == ["alice", "bob", "reader"]
     ),
+    "member.mute": as_alice(in_room(user_id="bob"), lambda it, _: it["member"]["muted"]),
+    "members.set": as_alice(
+        in_room(members=[{"user_id": "alice", "role": "owner"}, {"user_id": "carol"}]),
+        lambda it, _: (it["added"], it["removed"], it["changed"]) == (1, 2, 0),
+    ),
+    "room.close": as_alice(in_room(), lambda it, _: it["room"]["closed"]),
+    "rights.explain": as_bob(
+        in_room(action="remove_member", user_id="bob"), lambda it, _: (it["user_id"], it["allowed"]) == ("bob", False)
+    ),
+    "room.find": as_organizer(outing(), lambda it, _: (it["name"], it["role"]) == ("Plage", "owner")),
+    "participations.list": as_organizer(
+        outing(), lambda it, _: [wish["user_id"] for wish in it["participations"]] == ["bob"]
+    ),
+    "participation.set_status": as_organizer(
+        lambda _: {"participation_id": PARTICIPATION, "status": "ACCEPTEE"}, lambda it, _: it["status"] == "ACCEPTEE"
+    ),
+    "integration.apply": (
+        lambda scene: scene.service, lambda _: {"events": OUTSIDE},
+        lambda it, _: [(result["applied"], result["effective"]) for result in it["results"]] == [(True, False)] * 2,
+    ),
+    "audit.list": (
+        lambda scene: scene.admin, in_room(),
+        lambda it, _: [entry["act"] for entry in it["entries"]] == ["member.add", "room.create"],
+    ),
     "room.subscribe": (
         lambda scene: scene.admin, in_room(), lambda it, _: (it["seq"], it["last_message"]["content"]) == (1, "first"),
     ),
@@ -153,13 +187,16 @@ NEEDS_ROOM = [name for name in ROWS if "room_id" in wire_of(name).model_fields]
 NEEDS_MESSAGE = [name for name in ROWS if "message_id" in wire_of(name).model_fields]
 FILLING: JSON = {
     "content": "x", "emoji": "x", "seq": 1, "user_id": "bob", "role": "member", "name": "x", "user_ids": ["bob"],
+    "members": [{"user_id": "alice", "role": "owner"}], "action": "read",
 }  # fmt: skip
 ALWAYS_ALLOWED = {"room.unsubscribe"}
 ONLY_FOLLOWERS = {"typing.start", "typing.stop"}
 """Judged by what the connection follows, so that typing costs no look-up."""
+ONLY_MODERATORS = {"audit.list"}
+"""Judged by the caller's role in the tenant, before any room is looked at."""
 
 
-def filled(name: str, **given: str) -> JSON:
+def filled(name: str, **given: Any) -> JSON:
     """Data that is valid for a frame type, apart from what it is about."""
     return {key: value for key, value in FILLING.items() if key in wire_of(name).model_fields} | given
 
@@ -188,7 +225,7 @@ async def test_missing_fields_are_named(still: Scene, name: str) -> None:
 async def test_a_room_is_closed_to_others(still: Scene, name: str) -> None:
     """Forbidden within the tenant; to other tenants it does not exist, just as one that was never made."""
     here, nowhere = filled(name, room_id=still.room.id), filled(name, room_id="nowhere")
-    hidden = ErrorCode.FORBIDDEN if name in ONLY_FOLLOWERS else ErrorCode.NOT_FOUND
+    hidden = ErrorCode.FORBIDDEN if name in ONLY_FOLLOWERS | ONLY_MODERATORS else ErrorCode.NOT_FOUND
     assert (await refused(still.outsider, name, here)).code is ErrorCode.FORBIDDEN
     assert (await refused(still.foreigner, name, here)).code is hidden
     assert (await refused(still.alice, name, nowhere)).code is hidden

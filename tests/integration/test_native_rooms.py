@@ -122,6 +122,7 @@ async def test_who_leaves_hands_over(client: ClientOf) -> None:
         "user_id": "bob",
         "role": "owner",
         "joined_at": "",
+        "muted": False,
     }
     await bob.expect("member.removed", room_id=room)
     assert await refusal(alice, "room.get", room_id=room) is ErrorCode.FORBIDDEN
