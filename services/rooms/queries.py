@@ -52,18 +52,18 @@ class RoomQueries:
     async def _rooms(self, actor: Actor, query: ListRooms) -> RoomsView:
         page = await self._repository.rooms_of(actor.tenant, actor.id, query.after, query.limit)
         views = [as_seen(room, member, actor.roles) for room, member in page.items]
-        return RoomsView(rooms=await self._with_members(actor.tenant, views, query.members), next=page.next)
+        return RoomsView(rooms=await self._with_members(actor.tenant, views, query.with_members), next=page.next)
 
     async def _room(self, actor: Actor, query: GetRoom) -> RoomView:
         here = await visit(self._repository, actor, query.room_id)
-        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.members)
+        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.with_members)
         return view
 
     async def _find(self, actor: Actor, query: FindRoom) -> RoomView:
         here = await visit(self._repository, actor, ids.external_room_id(actor.tenant, query.kind, query.id))
         if here.room is None or here.room.deleted_at is not None:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room of {query.kind} '{query.id}'.")
-        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.members)
+        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.with_members)
         return view
 
     async def _with_members(self, tenant: str, rooms: list[RoomView], number: int) -> list[RoomView]:

@@ -170,35 +170,35 @@ class RoomQuery(Query):
 
 
 class ListRooms(RoomQuery):
-    """The caller's rooms, a page at a time, by room id; with the first `members` of each."""
+    """The caller's rooms, a page at a time, by room id; with the first so many members of each."""
 
     TYPE: ClassVar = "rooms.list"
     RESULT: ClassVar = RoomsView
 
     after: Id | None = None
     limit: int = Field(default=100, ge=1, le=500)
-    members: int = Field(default=0, ge=0, le=MAX_SHOWN)
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class GetRoom(RoomQuery):
-    """One room the caller may read; with the first `members`."""
+    """One room the caller may read; with its first members, so many."""
 
     TYPE: ClassVar = "room.get"
     RESULT: ClassVar = RoomView
 
     room_id: Id
-    members: int = Field(default=0, ge=0, le=MAX_SHOWN)
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class FindRoom(RoomQuery):
-    """The room of an object of another system, if the caller may read it; with the first `members`."""
+    """The room of an object of another system, if the caller may read it; with its first members, so many."""
 
     TYPE: ClassVar = "room.find"
     RESULT: ClassVar = RoomView
 
     kind: ExternalKind
     id: Id
-    members: int = Field(default=0, ge=0, le=MAX_SHOWN)
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class ListMembers(RoomQuery):

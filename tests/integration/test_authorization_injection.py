@@ -35,7 +35,7 @@ FILLING: JSON = {
     "room_id": "nowhere", "message_id": "0" * 24, "content": "x", "emoji": "x", "seq": 1, "user_id": "bob",
     "role": "member", "name": "x", "client_id": "k", "type": "text", "token": "x", "after": "x",
     "reply_to": "0" * 24, "kind": "event", "id": "x", "owner": "bob", "action": "read", "status": "online",
-    "participation_id": "x",
+    "participation_id": "x", "before_time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
 OWN = {
     ("room.create", "type"): "group", ("favorite.toggle", "kind"): "room",
@@ -46,6 +46,7 @@ COMPOSED: JSON = {
     "cursors": {"nowhere": "0:0"},
     "members": [{"user_id": "bob", "role": "member"}],
     "user_ids": ["bob"],
+    "room_ids": ["nowhere"],
     "events": [{}],
 }
 """What is no text, and must be there."""
@@ -53,6 +54,7 @@ ROWS = {name: row.contract for name, row in native.ON.items()} | {name: row.wire
 NEEDED = {("message.send", "content")}
 """Fields that may be left out of some kinds, but not of the kind that is filled here."""
 NUMBERS = {("read.mark", "seq"), ("delivered.mark", "seq"), ("unread.mark", "seq"), ("history.get", "after")}
+NUMBERS |= {("history.get", "before_time")}  # seconds since the epoch
 
 
 def texts() -> list[tuple[str, str]]:
@@ -83,6 +85,7 @@ def parts(value: Any) -> list[tuple[str, str, Any]]:
         ("message.send", "attachment", {"url": value}),
         ("members.set", "members", [{"user_id": value}]),
         ("members.set", "members", [{"user_id": "bob", "role": value}]),
+        ("rooms.states", "room_ids", ["nowhere", value]),
         *((name, "user_ids", ["bob", value]) for name, wire in ROWS.items() if "user_ids" in wire.model_fields),
     ]
 
@@ -97,7 +100,7 @@ async def mallory(socket: Callable[..., Any]) -> RawSocket:
 
 def test_every_text_is_among_them() -> None:
     """A field that is new here must be given a value, or be known as something else than a text."""
-    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "version"}
+    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "offset", "version", "with_members"}
     known |= {"attachment", "location", "mentions", "external", "muted", "closed", "favorite"}
     assert {field for wire in ROWS.values() for field in wire.model_fields} <= known
 
