@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
+from services.rooms.records import Record
 from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
@@ -45,19 +46,6 @@ BY_STANDING = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCEN
 
 class Conflict(Exception):  # noqa: N818 - names what happened to the writer
     """Another writer has changed the room, or is about to: load and decide again."""
-
-
-class Record(NamedTuple):
-    """An encoded event or command that waits in the outbox for its way to the broker."""
-
-    id: str
-    exchange: str
-    key: str
-    body: bytes
-
-    def since(self, at: datetime) -> Document:
-        """As the outbox keeps it."""
-        return {"_id": self.id, **self._asdict(), "created_at": at}
 
 
 class Page(NamedTuple, Generic[T]):
