@@ -37,13 +37,15 @@ async def check_follower(follower: Follower, user: User, room: Room) -> None:
         async with asyncio.timeout(LAG):
             while not told_all(follower.frames, user, room):
                 await follower.heard()
-    except TimeoutError:
-        frames = [
+    except (AssertionError, TimeoutError) as error:
+        told = [
             (frame["type"], frame.get("rev"), frame["data"].get("version"))
             for frame in follower.frames
             if frame["room_id"] == room.id
         ]
-        raise AssertionError(f"{user.id} was not told everything of {room}, but {frames}") from None
+        changes = [change[:2] for change in room.timeline.told]
+        wrong = f"{user.id} was told {told} of {room.id}, where {room.told} and {changes} happened"
+        raise AssertionError(wrong) from error
 
 
 def told_all(frames: list[JSON], user: User, room: Room) -> bool:

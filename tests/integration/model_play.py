@@ -21,6 +21,13 @@ NOBODYS = "0" * 24
 """The id of no message."""
 
 PATIENCE = 60.0
+import atexit
+import collections
+
+STATS = collections.Counter()  # TEMP
+atexit.register(
+    lambda: open("/tmp/model_stats.txt", "w").write("\n".join(f"{k} {v}" for k, v in sorted(STATS.items())))
+)  # TEMP
 
 
 def cast() -> dict[str, User]:
@@ -55,7 +62,7 @@ class Play:
         self._held = AsyncExitStack()
         self.users = cast()
         self.rooms: list[Room] = []
-        self.pairs: dict[frozenset[str], Room] = {}
+        self.pairs: dict[tuple[str, str], Room] = {}
         self.done: list[Done] = []
         self.sound = True
         """Whether the model and the real thing have agreed so far."""
@@ -77,6 +84,7 @@ class Play:
         self.sound = False
         answer = self.run(self._company.ask(name, way, type, data))
         assert answer.code == outcome, f"{name}: {type} {data} by {way} is {answer.code}, not {outcome}"
+        STATS[type, str(outcome)] += 1  # TEMP
         self.sound = True
         return answer.data
 
@@ -109,6 +117,7 @@ class Play:
     def repeat(self, done: Done, way: str) -> None:
         """The same command again changes nothing, and is answered as before, unless that may not be told any more."""
         outcome = done.again()
+        STATS["repeat", done.type + str(outcome)] += 1  # TEMP
         result = self.ask(done.name, way, done.type, done.data, outcome)
         if outcome is OK:
             self.agree(result, done.same)
@@ -139,15 +148,16 @@ class Play:
         result = self.do(name, way, "room.create", {"type": "direct", "members": [other]}, outcome)
         if outcome is not OK:
             return
-        key = frozenset((user.tenant, user.id, other))
-        room, members = self.pairs.get(key), {user.id: "member", other: "member"}
+        one, two = sorted((user.id, other))
+        room, members = self.pairs.get((one, two)), {user.id: "member", other: "member"}
         if room is None:
             standing = {who: Member(role, 1) for who, role in members.items()}
-            room = self.pairs[key] = Room(result["room"]["id"], user.tenant, "direct", standing)
+            room = self.pairs[one, two] = Room(result["room"]["id"], user.tenant, "direct", standing)
             self.rooms.append(room)
             self.agree(result, {"created": True})
         elif room.deleted:
             room.revive(members)
+            STATS["revived", ""] += 1  # TEMP
             self.agree(result, {"created": True})
         else:
             self.agree(result, {"created": False})

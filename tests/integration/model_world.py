@@ -99,6 +99,10 @@ class Room:
         inside = self.kind == "group" and self.role(user) in roles
         return self.visible(user, allowed=inside or user.office == "admin")
 
+    def may_administer(self, user: User) -> Outcome:
+        """Whoever deals in a group's members."""
+        return self.may_govern(user, MODERATORS)
+
     def may_edit(self, user: User, message: Message) -> Outcome:
         """One's own while one may talk, and in sessions the owner everything."""
         if message.sender == user.id or (self.kind == "session" and self.role(user) == "owner"):
