@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
 from services.rooms.records import Record
+from shared.bus.topology import EVENTS
 from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
@@ -241,13 +242,13 @@ class Repository:
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def waiting(self, until: datetime, limit: int) -> list[Record]:
-        """The oldest events that have waited since `until` or longer."""
+        """The oldest records that have waited since `until` or longer."""
         order = [("created_at", ASCENDING), ("_id", ASCENDING)]
         documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
-        return [Record(**{name: document[name] for name in Record._fields}) for document in documents]
+        return list(readable(documents, _record))
 
     async def forget(self, record_ids: Collection[str]) -> None:
-        """Remove events that the broker has."""
+        """Remove records that the broker has."""
         await self._outbox.delete_many({"_id": {"$in": list(record_ids)}})
 
 
@@ -264,6 +265,12 @@ def _room(document: Mapping[str, Any]) -> Room:
     if values.get("external") is not None:
         values["external"] = External(**values["external"])
     return Room(**{field.name: values[field.name] for field in fields(Room) if field.name in values})
+
+
+def _record(document: Document) -> Record:
+    # Once there were only events, and the exchange went without saying.
+    exchange = document.get("exchange", EVENTS)
+    return Record(document["_id"], exchange, document["key"], document["body"])
 
 
 def _access(room: Document, members: dict[str, Role], muted: set[str]) -> RoomAccess:

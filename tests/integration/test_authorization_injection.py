@@ -149,6 +149,7 @@ async def test_what_looks_like_an_operator_is_a_name_like_any(mallory: RawSocket
         "rooms": {},
         "errors": {text: "not_found"},
     }
+    assert (await mallory.ask("rooms.states", {"room_ids": [text]}))["data"]["states"] == []
     assert (await mallory.ask("rooms.list", {"after": text}))["data"] == {"rooms": []}
     assert (await mallory.ask("people.list", {"after": text}))["data"] == {"people": []}
     assert (await mallory.ask("users.get", {"user_ids": [text]}))["data"] == {"users": []}

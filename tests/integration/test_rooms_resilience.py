@@ -12,7 +12,9 @@ import orjson
 import pytest
 
 from deploy.embedded.stack import Stack
+from services.rooms.repository import Record
 from shared.bus.codec import encode_event, join_batch
+from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError
 from shared.contracts.rooms import AddMember, CreateRoom, GetRoom, ListMembers, ListRooms
 from shared.mongo import Mongo
@@ -47,30 +49,48 @@ async def make(caller: Caller, **fields: Any) -> str:
 # ── events left behind ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def left(version: int) -> dict[str, Any]:
+    """An event as the outbox keeps it."""
+    event = encode_event(
+        id=f"gone:{version}:0",
+        source="/rooms",
+        type="member.removed",
+        subject="gone",
+        tenant="default",
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        data=orjson.dumps({"room_id": "gone", "version": version, "user_id": "x"}),
+    )
+    record = Record(f"gone:{version}:0", EVENTS, "room.0", event)
+    return record.since(datetime(2026, 1, 1, minute=version, tzinfo=UTC))
+
+
 async def test_events_left_by_a_crash_are_published(process: Start, caller: Caller, rooms_database: Mongo) -> None:
     """Oldest first, by whichever process is there; then the outbox is empty."""
     outbox = rooms_database.collection("outbox")
-    await outbox.insert_many(
-        {
-            "_id": f"gone:{version}:0",
-            "key": "room.0",
-            "created_at": datetime(2026, 1, 1, minute=version, tzinfo=UTC),
-            "body": encode_event(
-                id=f"gone:{version}:0",
-                source="/rooms",
-                type="member.removed",
-                subject="gone",
-                tenant="default",
-                time=datetime(2026, 1, 1, tzinfo=UTC),
-                data=orjson.dumps({"room_id": "gone", "version": version, "user_id": "x"}),
-            ),
-        }
-        for version in (3, 1, 2)
-    )
+    of_older_version = left(2)
+    del of_older_version["exchange"]
+    await outbox.insert_many([left(3), left(1), of_older_version])
     async with process():
         events = await caller.events_of("gone", lambda events: len(events) == 3)
         assert [event["data"]["version"] for event in events] == [1, 2, 3]
         await empty(rooms_database)
+
+
+async def test_what_cannot_be_read_holds_up_nothing_behind_it(
+    process: Start, caller: Caller, rooms_database: Mongo
+) -> None:
+    """Neither the events left behind after it, nor the service; it stays for who can look into it."""
+    outbox = rooms_database.collection("outbox")
+    unreadable = {"_id": "unreadable", "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    await outbox.insert_many([unreadable, left(4)])
+    try:
+        async with process() as service:
+            await caller.events_of("gone", lambda events: len(events) == 1)
+            assert (await service.health("readyz"))[0] == 200
+            assert await outbox.find_one({"_id": "unreadable"})
+    finally:
+        await outbox.delete_one({"_id": "unreadable"})
+    await empty(rooms_database)
 
 
 async def empty(rooms_database: Mongo) -> None:
