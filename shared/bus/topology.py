@@ -36,7 +36,7 @@ INTEGRATION_KEYS = ("event.*", "sortie.*", "participation.*", "session.*", "user
 """What other systems tell about: by the first word of an event's type, which is its key."""
 
 NOTES_BACKLOG_BYTES = 64 * 1024 * 1024
-"""Past it the oldest notes are put aside as dead letters: whoever should have been notified by then will see it unread."""
+"""Past it the oldest notes are put aside as dead letters: what they are about is still unread, and seen as such."""
 
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
