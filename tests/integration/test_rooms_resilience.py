@@ -13,7 +13,6 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from services.rooms.records import Record
-from services.rooms.repository import 
 from shared.bus.codec import encode_event, join_batch
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError
