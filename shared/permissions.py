@@ -125,7 +125,17 @@ POLICIES: Mapping[RoomType, Policy] = {
         | {Action.UPDATE_ROOM: _OWNER, Action.DELETE_ROOM: _OWNER, Action.CLOSE_ROOM: _OWNER, Action.EDIT_ANY: _OWNER},
         key=Key.CLIENT,
         founder=Role.OWNER,
-        assistants=frozenset({Action.READ, Action.SEND, Action.REACT, Action.EDIT_OWN, Action.DELETE_OWN, Action.TYPE}),
+        assistants=frozenset(
+            {
+                Action.READ,
+                Action.SEND,
+                Action.REACT,
+                Action.EDIT_OWN,
+                Action.DELETE_OWN,
+                Action.READ_REVISIONS_OWN,
+                Action.TYPE,
+            }
+        ),
         bounded=True,
     ),
     RoomType.CUSTOMER_HOTEL_OWNER: _between("customer", "hotel_owner"),

@@ -6,7 +6,7 @@ Holds what all rules share, and no rule.
 from datetime import datetime
 
 from services.messages import content
-from services.messages.rights import denials, refusal
+from services.messages.rights import denials, may, refusal
 from services.messages.state import (
     Announcement,
     Clearing,
@@ -58,9 +58,12 @@ class Batch:
         return access
 
     def access_to(self, message: Message, actor: Actor, own: Action, any_: Action) -> RoomAccess:
-        """The message's room, if the actor may do `own` to a message of theirs, `any_` to another's."""
+        """The message's room, if the actor may do `own` to a message of theirs, or `any_` to whosever it is."""
+        room_id, mine = message.view.room_id, message.view.sender.id == actor.id
+        access = self._snapshot.access.get(room_id)
+        moderates = mine and access is not None and access.tenant == actor.tenant and may(any_, access, actor)
         try:
-            return self.access(message.view.room_id, actor, own if message.view.sender.id == actor.id else any_)
+            return self.access(room_id, actor, own if mine and not moderates else any_)
         except ChatError as error:
             if error.code is ErrorCode.NOT_FOUND:
                 # A foreign tenant learns nothing of the room the message is in.

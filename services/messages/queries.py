@@ -133,13 +133,14 @@ class QueryHandler:
         return rules.status(view.id, view.seq, marks)
 
     async def _one(self, actor: Actor, message_id: str, own: Action, any_: Action) -> tuple[Message, int]:
-        """A message that the actor may do `own` with where it is theirs, else `any_`; how far its room was cleared."""
+        """A message, where the actor may do `own` with theirs or `any_` with all; how far its room was cleared."""
         found = (await self._repository.messages([message_id])).get(message_id)
         if found is None or found.tenant != actor.tenant:
             raise no_message(message_id)
-        room_id = found.view.room_id
+        room_id, mine = found.view.room_id, found.view.sender.id == actor.id
         try:
-            await self._require(actor, room_id, own if found.view.sender.id == actor.id else any_)
+            if not mine or any_ is own or not (await self._readable(actor, {room_id}, own))[0]:
+                await self._require(actor, room_id, any_)
         except ChatError as error:
             if error.code is ErrorCode.NOT_FOUND:
                 raise no_message(message_id) from error

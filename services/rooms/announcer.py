@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from services.rooms.presence_rules import Presence, view_of
 from services.rooms.presence_store import Key, PresenceStore, key_of
+from services.rooms.records import SOURCE
 from shared.bus.codec import encode_event, to_json
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS
@@ -20,7 +21,6 @@ from shared.mongo import PyMongoError
 
 log = get_logger(__name__)
 
-SOURCE = "/rooms"
 MAX_WAITING = 20_000
 """Changes that may wait; those beyond are found in the database later."""
 

@@ -25,12 +25,6 @@ class Directory:
         documents = await self._users.find(living, session=session).to_list(None)
         return {person.id: person for person in readable(documents, _person)}
 
-    async def roles(
-        self, tenant: str, user_ids: Iterable[str], session: Session | None = None
-    ) -> dict[str, tuple[str, ...]]:
-        """The global roles of the given users, by id; nobody has any whom the directory does not know."""
-        return {user_id: person.roles for user_id, person in (await self.people(tenant, user_ids, session)).items()}
-
     async def record(self, actor: Actor, now: datetime) -> None:
         """Keep an actor's claims where they say something new. A claim that is absent erases nothing.
 

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from services.rooms import rules
 from services.rooms.domain import Applied, Case, Change, Room, Rule, applied, decide, room_id_of
 from services.rooms.outbox import Outbox
+from services.rooms.records import SOURCE, Record, record_of
 from services.rooms.remarks import Remark, concerned, remarks
-from services.rooms.repository import Conflict, Record, Repository
-from shared.bus.codec import encode_actor, encode_event, encode_request, to_json
-from shared.bus.topology import COMMANDS, EVENTS, command_key, event_key
+from services.rooms.repository import Conflict, Repository
+from shared.bus.codec import encode_actor, encode_request
+from shared.bus.topology import COMMANDS, command_key, event_key
 from shared.contracts.base import Command, View
 from shared.contracts.content import MessageType
 from shared.contracts.envelope import Actor, RequestEnvelope
@@ -39,7 +40,6 @@ from shared.mongo import Session
 from shared.permissions import GlobalRole
 from shared.tracing import new_traceparent
 
-SOURCE = "/rooms"
 SYSTEM = "system"
 """The id of who writes system messages."""
 
@@ -147,18 +147,15 @@ def _about(command: RoomCommand, actor: Actor) -> list[str]:
 def _events(room: Room, events: Iterable[RoomEvent], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:
     key = event_key(RoomEvent.TOPIC, room.id, shards)
     for number, event in enumerate(events):
-        identifier = f"{room.id}:{room.version}:{number}"
-        body = encode_event(
-            id=identifier,
-            source=SOURCE,
-            type=event.TYPE,
+        yield record_of(
+            event,
+            id=f"{room.id}:{room.version}:{number}",
+            key=key,
             subject=room.id,
             tenant=room.tenant,
-            time=room.updated_at,
-            data=to_json(event),
+            at=room.updated_at,
             traceparent=envelope.traceparent,
         )
-        yield Record(identifier, EVENTS, key, body)
 
 
 def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:

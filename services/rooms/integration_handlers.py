@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime
 
-from services.rooms.handlers import SOURCE, CommandTable
+from services.rooms.handlers import CommandTable
 from services.rooms.integration_facts import Facts, Key, Name, Statement, may_set, members
 from services.rooms.integration_intake import Intake, Outcome
 from services.rooms.integration_store import FactsRepository, Participation
 from services.rooms.integrations import About, Object, Rank, Telling, envelope_of, microseconds, participation, read
 from services.rooms.queries import QueryTable
+from services.rooms.records import SOURCE
 from shared.bus.requests import refusal_of
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor, RequestEnvelope

@@ -12,11 +12,12 @@ from typing import Any
 
 from services.rooms.directory import Directory
 from services.rooms.domain import Room
-from services.rooms.handlers import SOURCE, CommandTable, now
+from services.rooms.handlers import CommandTable, now
 from services.rooms.integration_facts import Facts, Name, Wanted, wanted
 from services.rooms.integration_facts import members as members_of
 from services.rooms.integration_store import FactsRepository, Stored
 from services.rooms.integrations import About, Object
+from services.rooms.records import SOURCE
 from services.rooms.repository import Repository
 from shared import ids
 from shared.bus.codec import unique_id

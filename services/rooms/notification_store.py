@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from services.rooms.notification_rules import Act, Ended, Notification
-from services.rooms.repository import Record
+from services.rooms.records import Record
 from shared.contracts.notifications import NotificationRequested
 from shared.mongo import ASCENDING, Document, IndexModel, Mongo, ReplaceOne, Session
 

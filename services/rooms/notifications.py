@@ -11,10 +11,11 @@ from services.rooms.handlers import now
 from services.rooms.notification_rules import Ended, Notification, Tidings, tidings
 from services.rooms.notification_store import MAX_WITHDRAWN, NotificationStore
 from services.rooms.outbox import Outbox
-from services.rooms.repository import Conflict, Record, Repository
-from shared.bus.codec import encode_event, readable_events, to_json
+from services.rooms.records import Record, record_of
+from services.rooms.repository import Conflict, Repository
+from shared.bus.codec import readable_events
 from shared.bus.consumer import Consumer
-from shared.bus.topology import EVENTS, event_key
+from shared.bus.topology import event_key
 from shared.contracts.notifications import NotificationEvent, NotificationRequested, NotificationRetracted
 from shared.logging import get_logger
 from shared.mongo import Session, is_duplicate, is_transient
@@ -22,7 +23,6 @@ from shared.retry import until_done
 
 log = get_logger(__name__)
 
-SOURCE = "/rooms"
 MAX_TAKEN = 64
 """AMQP messages handled as one batch."""
 
@@ -94,17 +94,15 @@ class Notifications:
     def _record(self, item: Notification, kind: type[NotificationEvent], at: datetime) -> Record:
         request = item.request
         event = kind.model_validate({name: getattr(request, name) for name in kind.model_fields})
-        body = encode_event(
-            id=item.id,
-            source=SOURCE,
-            type=event.TYPE,
+        return record_of(
+            event,
+            id=f"{item.id}:{event.TYPE}",
+            event_id=item.id,
+            key=event_key(event.TOPIC, request.room_id, self._shards),
             subject=request.user_id,
             tenant=item.tenant,
-            time=at,
-            data=to_json(event),
+            at=at,
         )
-        key = event_key(event.TOPIC, request.room_id, self._shards)
-        return Record(f"{item.id}:{event.TYPE}", EVENTS, key, body)
 
 
 def _again(error: Exception) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from services.rooms.repository import Record, Repository
+from services.rooms.records import Record
+from services.rooms.repository import Repository
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError

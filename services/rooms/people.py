@@ -12,10 +12,9 @@ from services.rooms.people_store import PeopleStore
 from services.rooms.presence import views
 from services.rooms.presence_store import PresenceStore
 from services.rooms.queries import QueryTable
-from services.rooms.repository import Conflict, Record, Repository
+from services.rooms.records import record_of
+from services.rooms.repository import Conflict, Repository
 from services.rooms.visits import visit
-from shared.bus.codec import encode_event, to_json
-from shared.bus.topology import EVENTS
 from shared.contracts.base import View
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode
@@ -38,7 +37,6 @@ from shared.contracts.people import (
 from shared.mongo import PyMongoError, Session, is_duplicate
 from shared.permissions import allowed
 
-SOURCE = "/rooms"
 ATTEMPTS = 50
 """Times a change of favorites is decided while the same user's other devices are faster."""
 
@@ -124,18 +122,15 @@ class PeopleCommands:
     async def _write(self, actor: Actor, after: Favorites, view: FavoritesView, envelope: RequestEnvelope) -> None:
         at = now()
         event = FavoritesUpdated(user_id=actor.id, favorites=view.favorites, version=view.version)
-        identifier = f"favorites/{actor.tenant}/{actor.id}:{after.version}"
-        body = encode_event(
-            id=identifier,
-            source=SOURCE,
-            type=event.TYPE,
+        record = record_of(
+            event,
+            id=f"favorites/{actor.tenant}/{actor.id}:{after.version}",
+            key=event.TOPIC,
             subject=actor.id,
             tenant=actor.tenant,
-            time=at,
-            data=to_json(event),
+            at=at,
             traceparent=envelope.traceparent,
         )
-        record = Record(identifier, EVENTS, event.TOPIC, body)
 
         async def work(session: Session) -> None:
             await self._store.save(after, record, at, session)

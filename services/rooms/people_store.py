@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from services.rooms.favorites import Favorite, Favorites
-from services.rooms.repository import Conflict, Page, Record, membership_id
+from services.rooms.records import Record
+from services.rooms.repository import Conflict, Page, membership_id
 from shared.contracts.membership import Role, RoomType
 from shared.contracts.people import FavoriteKind
 from shared.mongo import ASCENDING, Document, Mongo, Session

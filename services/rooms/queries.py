@@ -51,17 +51,34 @@ class RoomQueries:
 
     async def _rooms(self, actor: Actor, query: ListRooms) -> RoomsView:
         page = await self._repository.rooms_of(actor.tenant, actor.id, query.after, query.limit)
-        return RoomsView(rooms=[as_seen(room, member, actor.roles) for room, member in page.items], next=page.next)
+        views = [as_seen(room, member, actor.roles) for room, member in page.items]
+        return RoomsView(rooms=await self._with_members(actor.tenant, views, query.with_members), next=page.next)
 
     async def _room(self, actor: Actor, query: GetRoom) -> RoomView:
         here = await visit(self._repository, actor, query.room_id)
-        return seen(here, require(here, Action.READ))
+        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.with_members)
+        return view
 
     async def _find(self, actor: Actor, query: FindRoom) -> RoomView:
         here = await visit(self._repository, actor, ids.external_room_id(actor.tenant, query.kind, query.id))
         if here.room is None or here.room.deleted_at is not None:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room of {query.kind} '{query.id}'.")
-        return seen(here, require(here, Action.READ))
+        [view] = await self._with_members(actor.tenant, [seen(here, require(here, Action.READ))], query.with_members)
+        return view
+
+    async def _with_members(self, tenant: str, rooms: list[RoomView], number: int) -> list[RoomView]:
+        """The rooms with so many of their members; two look-ups for all of them, none for none."""
+        if not number or not rooms:
+            return rooms
+        members = await self._repository.first_members([room.id for room in rooms], number)
+        named = {member.user_id for some in members.values() for member in some}
+        people = await self._repository.people(tenant, named)
+        return [
+            room.model_copy(
+                update={"members": tuple(member_view(it, people.get(it.user_id)) for it in members.get(room.id, ()))}
+            )
+            for room in rooms
+        ]
 
     async def _members(self, actor: Actor, query: ListMembers) -> MembersView:
         require(await visit(self._repository, actor, query.room_id), Action.READ)

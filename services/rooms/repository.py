@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
+from services.rooms.records import Record
 from shared.bus.topology import EVENTS
 from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
@@ -40,21 +41,12 @@ ABANDONED = 2.0
 """Seconds a transaction may stand still; ours take milliseconds, the largest room a quarter of a second."""
 
 
+BY_STANDING = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
+"""The highest member first, the longest-standing among equals."""
+
+
 class Conflict(Exception):  # noqa: N818 - names what happened to the writer
     """Another writer has changed the room, or is about to: load and decide again."""
-
-
-class Record(NamedTuple):
-    """An encoded event or command that waits in the outbox for its way to the broker."""
-
-    id: str
-    exchange: str
-    key: str
-    body: bytes
-
-    def since(self, at: datetime) -> Document:
-        """As the outbox keeps it."""
-        return {"_id": self.id, "exchange": self.exchange, "key": self.key, "body": self.body, "created_at": at}
 
 
 class Page(NamedTuple, Generic[T]):
@@ -80,7 +72,7 @@ class Repository:
         """Create the indexes."""
         by_user = [("tenant", ASCENDING), ("user_id", ASCENDING), ("room_id", ASCENDING)]
         by_room = [("room_id", ASCENDING), ("user_id", ASCENDING)]
-        by_standing = [("room_id", ASCENDING), ("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
+        by_standing = [("room_id", ASCENDING), *BY_STANDING]
         indexes = [IndexModel(by_user), IndexModel(by_room), IndexModel(by_standing)]
         await self._mongo.ensure_indexes("memberships", indexes)
         by_time = [("tenant", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
@@ -126,8 +118,7 @@ class Repository:
 
     async def seniors(self, room_id: str, session: Session) -> tuple[Member, ...]:
         """The two highest members, the longest-standing first among equals."""
-        order = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
-        documents = await self._memberships.find({"room_id": room_id}, session=session).sort(order).to_list(2)
+        documents = await self._memberships.find({"room_id": room_id}, session=session).sort(BY_STANDING).to_list(2)
         return tuple(_member(document) for document in documents)
 
     async def everyone(self, room_id: str, session: Session) -> tuple[Member, ...]:
@@ -188,6 +179,25 @@ class Repository:
             wanted["user_id"] = {"$gt": after}
         page = await self._page(wanted, "user_id", limit)
         return Page([_member(document) for document in page.items], page.next)
+
+    async def first_members(self, room_ids: Collection[str], number: int) -> dict[str, list[Member]]:
+        """The first so many members of each room, the highest and longest-standing first."""
+        found = self._rooms.aggregate(
+            [
+                {"$match": {"_id": {"$in": list(room_ids)}}},
+                {
+                    "$lookup": {
+                        "from": self._memberships.name,
+                        "localField": "_id",
+                        "foreignField": "room_id",
+                        "pipeline": [{"$sort": dict(BY_STANDING)}, {"$limit": number}],
+                        "as": "members",
+                    }
+                },
+                {"$project": {"members": 1}},
+            ]
+        )
+        return {room["_id"]: [_member(item) for item in room["members"]] async for room in found}
 
     async def access(self, room_ids: Collection[str]) -> list[RoomAccess]:
         """Who may enter the given rooms, of whatever tenant.

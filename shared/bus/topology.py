@@ -35,6 +35,9 @@ DEAD_BACKLOG_BYTES = 256 * 1024 * 1024
 INTEGRATION_KEYS = ("event.*", "sortie.*", "participation.*", "session.*", "user.*", "room.*")
 """What other systems tell about: by the first word of an event's type, which is its key."""
 
+NOTES_BACKLOG_BYTES = 64 * 1024 * 1024
+"""Past it the oldest notes are put aside as dead letters: what they are about is still unread, and seen as such."""
+
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
 
@@ -149,6 +152,8 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": DEAD,
                 "x-single-active-consumer": True,
+                "x-max-length-bytes": NOTES_BACKLOG_BYTES,
+                "x-overflow": "drop-head",
             },
         ),
         Queue(

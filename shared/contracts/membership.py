@@ -107,6 +107,8 @@ class RoomView(View):
     """Whether the asking user may only listen; absent in events and for those who are not members."""
     capabilities: tuple[Action, ...] | None = None
     """All that the asking user may do in the room; absent in events."""
+    members: tuple[MemberView, ...] | None = None
+    """The first of its members, the highest and longest-standing; only where they were asked for."""
 
 
 class RoomResult(View):

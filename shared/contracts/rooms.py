@@ -32,6 +32,9 @@ MAX_MEMBERS = 5000
 MAX_LOOKED_UP = 1000
 """Rooms per question about access."""
 
+MAX_SHOWN = 20
+"""Members that are shown with a room."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
@@ -167,32 +170,35 @@ class RoomQuery(Query):
 
 
 class ListRooms(RoomQuery):
-    """The caller's rooms, a page at a time, by room id."""
+    """The caller's rooms, a page at a time, by room id; with the first so many members of each."""
 
     TYPE: ClassVar = "rooms.list"
     RESULT: ClassVar = RoomsView
 
     after: Id | None = None
     limit: int = Field(default=100, ge=1, le=500)
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class GetRoom(RoomQuery):
-    """One room the caller may read."""
+    """One room the caller may read; with its first members, so many."""
 
     TYPE: ClassVar = "room.get"
     RESULT: ClassVar = RoomView
 
     room_id: Id
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class FindRoom(RoomQuery):
-    """The room of an object of another system, if the caller may read it."""
+    """The room of an object of another system, if the caller may read it; with its first members, so many."""
 
     TYPE: ClassVar = "room.find"
     RESULT: ClassVar = RoomView
 
     kind: ExternalKind
     id: Id
+    with_members: int = Field(default=0, ge=0, le=MAX_SHOWN)
 
 
 class ListMembers(RoomQuery):

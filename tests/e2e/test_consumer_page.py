@@ -7,9 +7,12 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from deploy.embedded.config import REPOSITORY
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf
+from tests.harness.wire import Wire
 
 PATIENCE = 20.0
 LOGGER, PUSHER = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/consumer.md").read_text(), re.DOTALL)
@@ -51,6 +54,14 @@ async def running(text: str, stack: Stack) -> AsyncIterator[Shown]:
     finally:
         process.kill()
         await process.wait()
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left_behind(bus: Wire) -> AsyncIterator[None]:
+    """The programs' queues last: without them the broker would keep all that other tests say."""
+    yield
+    for queue in re.findall(r'QUEUE, KEY = "([^"]+)"', LOGGER + PUSHER):
+        await bus.delete_queue(queue)
 
 
 async def test_a_consumer_logs_what_is_written(stack: Stack, client: ClientOf, tenant: str) -> None:

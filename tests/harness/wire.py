@@ -41,6 +41,10 @@ class Wire:
         """Publish a batch of envelopes."""
         await self.publish(exchange, key, orjson.dumps(envelopes))
 
+    async def delete_queue(self, name: str) -> None:
+        """Remove a queue with all that is in it."""
+        await self._channel.queue_delete(name)
+
     async def dead(self, matches: Callable[[Dead], object]) -> Dead:
         """The dead letter for which `matches` holds, already there or still to come."""
         try:

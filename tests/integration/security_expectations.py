@@ -114,6 +114,7 @@ ASSISTED = frozenset(
         "message.send",
         "message.edit one's own",
         "message.delete one's own",
+        "revisions.get one's own",
         "message.react",
         "message.unreact",
         "message.get",

@@ -75,6 +75,31 @@ async def test_a_new_name_shows_in_lists_and_messages(called: Callable[..., Any]
     await bob.close()
 
 
+async def test_rooms_show_their_first_members(called: Callable[..., Any], api: Callable[..., Api]) -> None:
+    """Where that is asked for: names and all, the owner first, of every room in the list; not to who is in none."""
+    alice, bob = await called("alice", name="Alice"), await called("bob", name="Bob")
+    await known(alice, "bob", name="Bob")
+    pair = (await bob.create_room(type="direct", members=["alice"])).id
+    group = (await bob.create_room(name="Tea", members=["alice", "carol", "dan"])).id
+    await bob.call("member.set_role", {"room_id": group, "user_id": "dan", "role": "admin"})
+    rooms = {room["id"]: room for room in (await alice.call("rooms.list", {"with_members": 3}))["rooms"]}
+    shown = {
+        room: [
+            (item["user_id"], item["role"], item["user"]["name"] if "user" in item else None) for item in it["members"]
+        ]
+        for room, it in rooms.items()
+    }
+    assert sorted(shown[pair]) == [("alice", "member", "Alice"), ("bob", "member", "Bob")]
+    assert shown[group] == [("bob", "owner", "Bob"), ("dan", "admin", None), ("alice", "member", "Alice")]
+    assert rooms[group]["member_count"] == 4
+    assert (await alice.call("room.get", {"room_id": group, "with_members": 3}))["members"] == rooms[group]["members"]
+    assert "members" not in await alice.call("room.get", {"room_id": group})
+    over_rest = (await api("alice")("GET", f"/v1/rooms/{group}?with_members=1")).body
+    assert [item["user_id"] for item in over_rest["members"]] == ["bob"]
+    assert (await api("eve")("GET", f"/v1/rooms/{group}?with_members=1")).status == 403
+    assert (await api("alice")("GET", "/v1/rooms?with_members=21")).status == 400
+
+
 # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from deploy.embedded.stack import Stack
-from services.rooms.repository import Record
+from services.rooms.records import Record
 from shared.bus.codec import encode_event, join_batch
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError

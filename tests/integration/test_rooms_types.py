@@ -58,7 +58,7 @@ class TestRemarks:
         for _ in range(2):
             await service("POST", f"/v1/rooms/{room['id']}/members", {"user_id": "bob"})
         joined = await alice.said(room["id"], "bob joined")
-        assert joined.data["type"] == "system"
+        assert (joined.data["type"], joined.data["sender"]["id"]) == ("system", "system")
         assert joined.data["metadata"] == {"event": "member.added", "user_ids": ["bob"]}
         await bob.expect("room.subscribed", room_id=room["id"])
         await service("DELETE", f"/v1/rooms/{room['id']}/members/bob")

@@ -83,6 +83,7 @@ SESSION = (
     react               x x x .   . x x
     edit_own            x x x .   . x x
     delete_own          x x x .   . x x
+    read_revisions_own  x x x x   . x x
     type                x x x .   . x x
 """
 )
