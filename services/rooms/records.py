@@ -1,7 +1,7 @@
 """What waits in the outbox: events, and commands to other services, encoded. Stores nothing itself."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from shared.bus.codec import encode_event, to_json
 from shared.bus.topology import EVENTS
@@ -21,7 +21,14 @@ class Record(NamedTuple):
 
     def since(self, at: datetime) -> Document:
         """As the outbox keeps it."""
-        return {"_id": self.id, **self._asdict(), "created_at": at}
+        return {"_id": self.id, "exchange": self.exchange, "key": self.key, "body": self.body, "created_at": at}
+
+    @classmethod
+    def kept(cls, document: Document) -> Self:
+        """What `since` made a document of. Raises KeyError where something is missing."""
+        # Once there were only events, and the exchange went without saying.
+        exchange = document.get("exchange", EVENTS)
+        return cls(document["_id"], exchange, document["key"], document["body"])
 
 
 def record_of(

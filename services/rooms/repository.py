@@ -11,7 +11,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from services.rooms.directory import Directory
 from services.rooms.domain import Applied, Change, Member, Room
 from services.rooms.records import Record
-from shared.bus.topology import EVENTS
 from shared.contracts.membership import AuditEntry, External, Role, RoomAccess, RoomType
 from shared.contracts.people import UserView
 from shared.gathering import Gathered
@@ -245,7 +244,7 @@ class Repository:
         """The oldest records that have waited since `until` or longer."""
         order = [("created_at", ASCENDING), ("_id", ASCENDING)]
         documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
-        return list(readable(documents, _record))
+        return list(readable(documents, Record.kept))
 
     async def forget(self, record_ids: Collection[str]) -> None:
         """Remove records that the broker has."""
@@ -265,12 +264,6 @@ def _room(document: Mapping[str, Any]) -> Room:
     if values.get("external") is not None:
         values["external"] = External(**values["external"])
     return Room(**{field.name: values[field.name] for field in fields(Room) if field.name in values})
-
-
-def _record(document: Document) -> Record:
-    # Once there were only events, and the exchange went without saying.
-    exchange = document.get("exchange", EVENTS)
-    return Record(document["_id"], exchange, document["key"], document["body"])
 
 
 def _access(room: Document, members: dict[str, Role], muted: set[str]) -> RoomAccess:
