@@ -71,6 +71,10 @@ def told_all(frames: list[JSON], user: User, room: Room) -> bool:
             assert stint is not None, frame
             assert stint.rev is None, frame
             stint.rev = data["rev"]
+        elif kind == "room.reset":  # what was there before the room was made again is gone only now
+            assert stint is not None, frame
+            assert room.past, frame
+            stint.rev = data["rev"]
         elif kind in OF_TIMELINES:
             assert stint is not None, frame
             assert stint.rev is not None, frame
