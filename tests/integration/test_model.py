@@ -274,10 +274,10 @@ class Conversations(RuleBasedStateMachine):
     # ── marks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def mark(self, chance: Chance, way: str) -> None:
-        kind, seq = chance.of(("read", "delivered", "unread")), chance.of(range(13))
+        kind = chance.of(("read", "delivered", "unread"))
         room = self.room(chance)
         name, line = self.actor(chance, room.may_mark), room.timeline
-        user = self.play.users[name]
+        user, seq = self.play.users[name], chance.of(range(line.seq + 3))
         outcome = room.may_mark(user)
         moves = {"read": line.mark_read, "delivered": line.mark_delivered, "unread": line.mark_unread}
         for _ in range(2):  # the second time it has been so already
