@@ -28,6 +28,7 @@ from shared.contracts.messages import (
     Sync,
     TimelineCleared,
     TimelineEvent,
+    TimelinePurged,
 )
 from shared.contracts.timeline import RoomSyncView
 from shared.logging import get_logger
@@ -102,6 +103,8 @@ class Fanout:
         if rev is None:
             if kind == ReceiptsUpdated.TYPE and not envelope["data"].get("everyone", True):
                 self._show_alone(feed, envelope["data"])
+            elif kind == TimelinePurged.TYPE:
+                self._begin_anew(feed)
             elif kind in _HAPPENINGS:
                 self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
             return
@@ -120,6 +123,12 @@ class Fanout:
             if feed.joining:
                 self._offer(feed, rev, data)
         elif feed.behind:
+            self.heal(feed)
+
+    def _begin_anew(self, feed: Feed) -> None:
+        """The timeline has another epoch now; where the feed stands in the one before, asking shows it."""
+        feed.suspect = True
+        if feed.behind:
             self.heal(feed)
 
     def _show_alone(self, feed: Feed, data: JSON) -> None:

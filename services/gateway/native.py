@@ -197,7 +197,7 @@ EMIT: dict[str, Emit] = {
     name: Emit(event, name, SHOWN.get(name))
     for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS, people.EVENTS)
     for name, event in events.items()
-    if event is not messages.WorkerBeat
+    if event not in {messages.WorkerBeat, messages.TimelinePurged}
 }
 
 TELL: dict[str, Tell] = {

@@ -2,12 +2,24 @@
 
 from datetime import datetime
 
-from services.messages.state import Announcement
+from services.messages.state import Announcement, Request
 from shared.bus.codec import encode_event, to_json
 from shared.bus.topology import event_key
+from shared.contracts.messages import TimelinePurged
 
 Keyed = tuple[str, bytes]
 """A routing key, and the encoded event that goes by it."""
+
+
+def purged(room_id: str, request: Request) -> Announcement:
+    """That a room's timeline was purged, as asked for."""
+    return Announcement(
+        event=TimelinePurged(room_id=room_id),
+        room_id=room_id,
+        tenant=request.actor.tenant,
+        id=f"{room_id}:purged:{request.id}",
+        traceparent=request.traceparent,
+    )
 
 
 def encoded(announcement: Announcement, now: datetime, *, source: str, shards: int) -> Keyed:

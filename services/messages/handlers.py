@@ -12,7 +12,7 @@ from functools import partial
 from itertools import groupby
 
 from services.messages.access import AccessCache
-from services.messages.announcing import Keyed, encoded
+from services.messages.announcing import Keyed, encoded, purged
 from services.messages.archive import Archive
 from services.messages.domain import plan
 from services.messages.intake import Batch, Intake
@@ -163,7 +163,7 @@ class CommandHandler:
         for purging, some in groupby(batch.requests, lambda request: isinstance(request.command, PurgeRoom)):
             if purging:
                 for request in some:
-                    await self._purge(batch, request)
+                    events += await self._purge(batch, request)
             else:
                 events += await self._store(batch, list(some), again=batch.redelivered)
         return events
@@ -322,8 +322,8 @@ class CommandHandler:
             if len(self._timelines) > MAX_TIMELINES:
                 self.forget()
 
-    async def _purge(self, batch: Batch, request: Request) -> None:
-        """Remove what was written in a room that is no more."""
+    async def _purge(self, batch: Batch, request: Request) -> list[Keyed]:
+        """Remove what was written in a room that is no more; what to announce of it."""
         answer: PurgedView | ChatError
         if isinstance(request.command, PurgeRoom) and GlobalRole.SERVICE in request.actor.roles:
             room_id, until = request.command.room_id, request.command.until
@@ -335,12 +335,15 @@ class CommandHandler:
                 await until_done(partial(self._archive.purge, room_id, until), is_transient, "purging revisions")
             except Exception as error:  # noqa: BLE001 - one command must not stop all others
                 await self._intake.bury(batch, request, error)
-                return
+                return []
             finally:
                 self._timelines.pop(room_id, None)
+            events = [encoded(purged(room_id, request), datetime.now(UTC), source=self._source, shards=self._shards)]
         else:
+            events = []
             answer = ChatError(ErrorCode.FORBIDDEN, f"{PurgeRoom.TYPE} is for services only.")
         self._responder.answer(batch.origins[request.id].replyto, request.id, answer)
+        return events
 
     def _events(self, decided: Plan, now: datetime) -> list[Keyed]:
         return [

@@ -82,8 +82,10 @@ class Outbox:
 
     async def _relay_page(self) -> bool:
         """Publish one page; whether there may be more at once."""
+        ours = self._under_way | self._published  # before they are removed, which may be while the page is read
         page = await self._repository.waiting(datetime.now(UTC) - LEFT_BEHIND, PAGE)
-        records = [record for record in page if record.id not in self._under_way | self._published]
+        ours |= self._under_way | self._published
+        records = [record for record in page if record.id not in ours]
         if not records:
             return False
         log.info("publishing events left behind", events=len(records))

@@ -330,6 +330,18 @@ class TimelineCleared(Event):
     at: datetime | None = None
 
 
+class TimelinePurged(Event):
+    """What was written in a room that was deleted is gone, and its timeline has begun a new epoch.
+
+    For gateways: who follows the room again, since it was made again meanwhile, may have been told of the former one.
+    """
+
+    TYPE: ClassVar = "timeline.purged"
+    TOPIC: ClassVar = "message"
+
+    room_id: str
+
+
 class ReceiptsUpdated(Event):
     """Members' marks have moved since the last of these, which come at most once a second and room.
 
@@ -382,6 +394,7 @@ EVENTS: dict[str, type[Event]] = {
         MessageDeleted,
         MessageReacted,
         TimelineCleared,
+        TimelinePurged,
         ReceiptsUpdated,
         WorkerBeat,
     )

@@ -116,7 +116,7 @@ class Observer:
         changed = sorted((message for message in line.living if message.rev > rev), key=lambda message: message.rev)
         for page, reset, messages in ((snapshot, True, line.living), (since, False, changed)):
             assert [shown(item) for item in page["messages"]] == [message.shown() for message in messages]
-            standing = {"reset": reset, "seq": line.seq, "rev": line.rev, "has_more": False}
+            standing: JSON = {"reset": reset, "seq": line.seq, "rev": line.rev, "has_more": False}
             standing |= {"cursor": f"{epoch}:{line.rev}"}
             assert {key: page[key] for key in standing} == standing
             assert page.get("cleared_seq", 0) == line.cleared

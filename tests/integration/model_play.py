@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from hypothesis import note
+
 from deploy.embedded.stack import Stack
 from shared.contracts.errors import ErrorCode
 from tests.integration.model_checks import LAG, PAUSE, Observer
@@ -20,14 +22,10 @@ T = TypeVar("T")
 NOBODYS = "0" * 24
 """The id of no message."""
 
-PATIENCE = 60.0
-import atexit
-import collections
+FIRST_EPOCH = "0"
+"""Of every room, until it is deleted and made again."""
 
-STATS = collections.Counter()  # TEMP
-atexit.register(
-    lambda: open("/tmp/model_stats.txt", "w").write("\n".join(f"{k} {v}" for k, v in sorted(STATS.items())))
-)  # TEMP
+PATIENCE = 60.0
 
 
 def cast() -> dict[str, User]:
@@ -64,6 +62,7 @@ class Play:
         self.rooms: list[Room] = []
         self.pairs: dict[tuple[str, str], Room] = {}
         self.done: list[Done] = []
+        self.epochs: dict[str, str] = {}
         self.sound = True
         """Whether the model and the real thing have agreed so far."""
         self._company = self.run(self._held.enter_async_context(company(stack, self.users, ("ann", "ben"))))
@@ -81,10 +80,10 @@ class Play:
 
     def ask(self, name: str, way: str, type: str, data: JSON, outcome: Outcome) -> JSON:
         """Send a command once; its answer, which has to be what the model says."""
+        note(f"{name} asks {type} {data} by {way}: {outcome or 'ok'}")
         self.sound = False
         answer = self.run(self._company.ask(name, way, type, data))
         assert answer.code == outcome, f"{name}: {type} {data} by {way} is {answer.code}, not {outcome}"
-        STATS[type, str(outcome)] += 1  # TEMP
         self.sound = True
         return answer.data
 
@@ -117,7 +116,6 @@ class Play:
     def repeat(self, done: Done, way: str) -> None:
         """The same command again changes nothing, and is answered as before, unless that may not be told any more."""
         outcome = done.again()
-        STATS["repeat", done.type + str(outcome)] += 1  # TEMP
         result = self.ask(done.name, way, done.type, done.data, outcome)
         if outcome is OK:
             self.agree(result, done.same)
@@ -133,11 +131,12 @@ class Play:
     def create(self, name: str, way: str, kind: str, others: list[str]) -> None:
         """A group or session; what a repetition says of it is for who may read it now."""
         user = self.users[name]
-        data = {"type": kind, "members": others, "name": f"room {len(self.rooms)}"}
+        name_of_room = f"room {len(self.rooms)}"
+        data = {"type": kind, "members": others, "name": name_of_room}
         readable: Callable[[], Outcome] = lambda: room.may_read(user)  # noqa: E731
         result = self.do(name, way, "room.create", data, OK, again=readable, changes={"created": False})
         members = {user.id: Member("owner", 1), **{other: Member("member", 1) for other in others if other != user.id}}
-        room = Room(result["room"]["id"], user.tenant, kind, members, name=data["name"])
+        room = Room(result["room"]["id"], user.tenant, kind, members, name=name_of_room)
         self.rooms.append(room)
         self.told(room)
 
@@ -157,12 +156,20 @@ class Play:
             self.agree(result, {"created": True})
         elif room.deleted:
             room.revive(members)
-            STATS["revived", ""] += 1  # TEMP
+            self.run(self._wait_until_purged(name, room))
             self.agree(result, {"created": True})
         else:
             self.agree(result, {"created": False})
         self.agree(result["room"], {"id": room.id})
         self.told(room)
+
+    async def _wait_until_purged(self, name: str, room: Room) -> None:
+        """What was said in a room before it was made again goes behind the scenes: its epoch tells."""
+        before = self.epochs.get(room.id, FIRST_EPOCH)
+        async with asyncio.timeout(LAG):
+            while self.epochs.get(room.id, FIRST_EPOCH) == before:
+                answer = await self._company.ask(name, SOCKET, "sync", {"cursors": {room.id: None}})
+                self.epochs[room.id] = answer.data["rooms"][room.id]["epoch"]
 
     def change(
         self, name: str, way: str, type: str, room: Room, data: JSON, rule: Callable[[], Outcome], again: Any = None
@@ -188,7 +195,7 @@ class Play:
     async def _wait_until_refused(self, room: Room, before: dict[Any, Outcome], after: dict[Any, Outcome]) -> None:
         """What is lost is refused soon; who tries that out does nothing where they are not refused yet."""
         self.sound = False
-        tries = {"message.send": {"content": "?", "reply_to": NOBODYS}, "delivered.mark": {"seq": 0}}
+        tries: dict[str, JSON] = {"message.send": {"content": "?", "reply_to": NOBODYS}, "delivered.mark": {"seq": 0}}
         for command, name in (key for key in after if after[key] is not OK and before[key] is OK):
             async with asyncio.timeout(LAG):
                 data = {"room_id": room.id, **tries[command]}

@@ -155,6 +155,7 @@ class Room:
     def revive(self, members: dict[str, str]) -> None:
         """A pair's room was deleted and made again: the same id, and nothing of what was there."""
         self.deleted = self.closed = False
+        self.name = None
         self.past.append(self.timeline)
         self.timeline = Timeline()
         self.members = {user_id: Member(role, self.version + 1) for user_id, role in members.items()}

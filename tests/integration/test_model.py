@@ -11,9 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from typing_extensions import override
 
 from deploy.embedded.stack import Stack
@@ -33,12 +33,14 @@ RECENT = 12
 """Commands that may come again."""
 
 PEOPLE = ("ann", "ben", "cas", "root", "bot")
-chances = st.integers(0, 2**24)
-roles = st.sampled_from(tuple(RANK))
-ways = st.sampled_from(WAYS)
-places = st.integers(0, 12)
-contents = st.sampled_from(("hi", "so @ben and @cas", "@ann @bot", "@ghost @root", "words " * 50))
-names = st.lists(st.sampled_from((*PEOPLE, "ghost")), max_size=2)
+ROLES = tuple(RANK)
+CONTENTS = ("hi", "so @ben and @cas", "@ann @bot", "@ghost @root", "words " * 50)
+ACTS = (
+    *("send", "send", "reply", "reply", "edit", "edit", "react", "react", "delete", "clear"),
+    *("mark", "mark", "add", "treat", "treat", "set_members", "leave", "furnish", "furnish"),
+    *("create", "create_pair", "repeat", "repeat", "look"),
+)
+MAX_ROOMS = 6
 
 
 class Chance:
@@ -82,6 +84,11 @@ class Conversations(RuleBasedStateMachine):
         finally:
             self.play.close()
 
+    @rule(act=st.sampled_from(ACTS), number=st.integers(0, 2**24), way=st.sampled_from(WAYS))
+    def step(self, act: str, number: int, way: str) -> None:
+        """One rule, so that all of them mix in every example; `number` says who does it where to what."""
+        getattr(self, act)(Chance(number), way)
+
     # ── who, where, what ─────────────────────────────────────────────────────────────────────────────────────────
 
     def actor(self, chance: Chance, may: Callable[[User], Outcome]) -> str:
@@ -105,63 +112,60 @@ class Conversations(RuleBasedStateMachine):
 
     # ── rooms and members ────────────────────────────────────────────────────────────────────────────────────────
 
-    @precondition(lambda self: len(self.play.rooms) < 6)
-    @rule(number=chances, way=ways, kind=st.sampled_from(("group", "session")), members=names)
-    def create(self, number: int, way: str, kind: str, members: list[str]) -> None:
-        name = Chance(number).of(list(self.play.users))
-        self.play.create(name, way, kind, sorted(set(members)))
+    def create(self, chance: Chance, way: str) -> None:
+        if len(self.play.rooms) >= MAX_ROOMS:
+            return
+        members = {chance.of((*PEOPLE, "ghost")) for _ in range(2)}
+        name, kind = chance.of(list(self.play.users)), chance.of(("group", "session"))
+        self.play.create(name, way, kind, sorted(members))
 
-    @rule(number=chances, way=ways)
-    def create_pair(self, number: int, way: str) -> None:
-        chance = Chance(number)
+    def create_pair(self, chance: Chance, way: str) -> None:
         ended = [key for key, room in self.play.pairs.items() if room.deleted]
         one, other = chance.of(ended or list(self.play.pairs) or [("ann", "ben")])
         if not ended and chance.rarely():
             one, other = chance.of(PEOPLE), chance.of(PEOPLE)
         self.play.pair(one, way, other)
 
-    @rule(number=chances, way=ways, act=st.sampled_from(("rename", "close", "open", "open", "delete")))
-    def furnish(self, number: int, way: str, act: str) -> None:
-        chance = Chance(number)
+    def furnish(self, chance: Chance, way: str) -> None:
+        act = chance.of(("rename", "close", "open", "open", "delete"))
         room, text = self.room(chance), chance.of(("Tea", "Coffee"))
         name = self.actor(chance, room.may_own)
         user = self.play.users[name]
-        command, data, change = {
+        furnishing: dict[str, tuple[str, JSON, Callable[[], Outcome]]] = {
             "rename": ("room.update", {"name": text}, lambda: room.rename(user, text)),
             "close": ("room.close", {"closed": True}, lambda: room.close(user, closed=True)),
             "open": ("room.close", {"closed": False}, lambda: room.close(user, closed=False)),
             "delete": ("room.delete", {}, lambda: room.end(user)),
-        }[act]
+        }
+        command, data, change = furnishing[act]
         again = {"delete": lambda: OK}.get(act, lambda: room.may_read(user))
         self.play.change(name, way, command, room, data, change, again)
 
-    @rule(number=chances, way=ways, role=roles)
-    def add(self, number: int, way: str, role: str) -> None:
-        chance = Chance(number)
+    def add(self, chance: Chance, way: str) -> None:
+        role = chance.of(ROLES)
         room = self.room(chance)
         name, other = self.actor(chance, room.may_administer), self.other(chance, room, member=False)
         user, data = self.play.users[name], {"user_id": other, "role": role}
         again = self.known(room, user, other)
         self.play.change(name, way, "member.add", room, data, lambda: room.add(user, other, role), again)
 
-    @rule(number=chances, way=ways, role=roles, muted=st.booleans(), act=st.sampled_from(("remove", "role", "mute")))
-    def treat(self, number: int, way: str, role: str, muted: bool, act: str) -> None:
+    def treat(self, chance: Chance, way: str) -> None:
         """Something happens to a member."""
-        chance = Chance(number)
+        act, role, muted = chance.of(("remove", "role", "mute")), chance.of(ROLES), chance.of((True, False))
         room = self.room(chance)
         name, other = self.actor(chance, room.may_administer), self.other(chance, room, member=True)
         user = self.play.users[name]
-        command, more, change = {
+        treatments: dict[str, tuple[str, JSON, Callable[[], Outcome]]] = {
             "remove": ("member.remove", {}, lambda: room.expel(user, other)),
             "role": ("member.set_role", {"role": role}, lambda: room.set_role(user, other, role)),
             "mute": ("member.mute", {"muted": muted}, lambda: room.mute(user, other, muted=muted)),
-        }[act]
+        }
+        command, more, change = treatments[act]
         again = (lambda: OK) if act == "remove" else self.known(room, user, other)
         self.play.change(name, way, command, room, {"user_id": other, **more}, change, again)
 
-    @rule(number=chances, way=ways, wanted=st.dictionaries(st.sampled_from((*PEOPLE, "ghost")), roles, max_size=5))
-    def set_members(self, number: int, way: str, wanted: dict[str, str]) -> None:
-        chance = Chance(number)
+    def set_members(self, chance: Chance, way: str) -> None:
+        wanted = {chance.of((*PEOPLE, "ghost")): chance.of(ROLES) for _ in range(3)}
         room = self.room(chance)
         name = self.actor(chance, room.may_own)
         user = self.play.users[name]
@@ -170,9 +174,7 @@ class Conversations(RuleBasedStateMachine):
         again = lambda: room.may_read(user)  # noqa: E731
         self.play.change(name, way, "members.set", room, data, lambda: room.set_members(user, wanted), again)
 
-    @rule(number=chances, way=ways)
-    def leave(self, number: int, way: str) -> None:
-        chance = Chance(number)
+    def leave(self, chance: Chance, way: str) -> None:
         room = self.room(chance)
         name = self.actor(chance, room.may_mark)
         user = self.play.users[name]
@@ -184,15 +186,13 @@ class Conversations(RuleBasedStateMachine):
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(number=chances, way=ways, content=contents, named=names)
-    def send(self, number: int, way: str, content: str, named: list[str]) -> None:
-        chance = Chance(number)
+    def send(self, chance: Chance, way: str) -> None:
+        content, named = chance.of(CONTENTS), [chance.of((*PEOPLE, "ghost"))]
         room = self.room(chance)
         self.say(self.actor(chance, room.may_talk), way, room, content, named, None)
 
-    @rule(number=chances, way=ways, content=contents)
-    def reply(self, number: int, way: str, content: str) -> None:
-        chance = Chance(number)
+    def reply(self, chance: Chance, way: str) -> None:
+        content = chance.of(CONTENTS)
         room = self.room(chance)
         answered = self.message(chance, self.room(chance) if chance.rarely() else room)
         self.say(self.actor(chance, room.may_talk), way, room, content, [], answered)
@@ -215,12 +215,11 @@ class Conversations(RuleBasedStateMachine):
             said = line.send(user.id, result["message_id"], content, answered, mentions)
             self.play.agree(result, {"seq": said.seq, "rev": said.rev})
 
-    @rule(number=chances, way=ways, content=contents, anew=st.booleans())
-    def edit(self, number: int, way: str, content: str, anew: bool) -> None:
-        chance = Chance(number)
+    def edit(self, chance: Chance, way: str) -> None:
+        content = chance.of(CONTENTS)
         room = self.room(chance)
         message, line = self.message(chance, room), room.timeline
-        content = f"edited {content}" if anew else message.content or "nothing"
+        content = message.content or "nothing" if chance.rarely() else f"edited {content}"
         mentions = mentions_in(content, [], room.members, message.sender)
         may = partial(room.may_edit, message=message)
         self.alter(
@@ -228,18 +227,15 @@ class Conversations(RuleBasedStateMachine):
             lambda _user: line.edit(message, content, mentions),
         )  # fmt: skip
 
-    @rule(number=chances, way=ways)
-    def delete(self, number: int, way: str) -> None:
-        chance = Chance(number)
+    def delete(self, chance: Chance, way: str) -> None:
         room = self.room(chance)
         message, line = self.message(chance, room), room.timeline
         may = partial(room.may_remove, message=message)
         name = self.actor(chance, may)
         self.alter(name, way, "message.delete", room, message, {}, may, lambda _user: line.remove(message))
 
-    @rule(number=chances, way=ways, emoji=st.sampled_from("👍🎉"), take=st.booleans())
-    def react(self, number: int, way: str, emoji: str, take: bool) -> None:
-        chance = Chance(number)
+    def react(self, chance: Chance, way: str) -> None:
+        emoji, take = chance.of("👍🎉"), chance.rarely()
         room = self.room(chance)
         message, line = self.message(chance, room), room.timeline
         command, change = ("message.unreact", line.unreact) if take else ("message.react", line.react)
@@ -261,9 +257,7 @@ class Conversations(RuleBasedStateMachine):
         if outcome is OK:
             self.play.agree(result, {"rev": message.rev, "changed": line.rev != rev})
 
-    @rule(number=chances, way=ways)
-    def clear(self, number: int, way: str) -> None:
-        chance = Chance(number)
+    def clear(self, chance: Chance, way: str) -> None:
         room = self.room(chance)
         name, line = self.actor(chance, room.may_own), room.timeline
         user = self.play.users[name]
@@ -279,12 +273,11 @@ class Conversations(RuleBasedStateMachine):
 
     # ── marks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @rule(number=chances, way=ways, seq=places, kind=st.sampled_from(("read", "delivered", "unread")))
-    def mark(self, number: int, way: str, seq: int, kind: str) -> None:
-        chance = Chance(number)
+    def mark(self, chance: Chance, way: str) -> None:
+        kind = chance.of(("read", "delivered", "unread"))
         room = self.room(chance)
         name, line = self.actor(chance, room.may_mark), room.timeline
-        user = self.play.users[name]
+        user, seq = self.play.users[name], chance.of(range(line.seq + 3))
         outcome = room.may_mark(user)
         moves = {"read": line.mark_read, "delivered": line.mark_delivered, "unread": line.mark_unread}
         for _ in range(2):  # the second time it has been so already
@@ -296,14 +289,10 @@ class Conversations(RuleBasedStateMachine):
 
     # ── again, and looking ───────────────────────────────────────────────────────────────────────────────────────
 
-    @precondition(lambda self: self.play.done)
-    @rule(number=chances, way=ways)
-    def repeat(self, number: int, way: str) -> None:
-        self.play.repeat(Chance(number).of(self.play.done[-RECENT:]), way)
+    def repeat(self, chance: Chance, way: str) -> None:
+        self.play.repeat(chance.of(self.play.done[-RECENT:]), way)
 
-    @rule(number=chances, way=ways)
-    def look(self, number: int, way: str) -> None:
-        chance = Chance(number)
+    def look(self, chance: Chance, way: str) -> None:
         self.play.look(chance.of(list(self.play.users)), way, chance.of(range(100)))
 
 
@@ -312,13 +301,15 @@ async def test_the_real_thing_does_as_the_model(stack: Stack) -> None:
     """Example after example, each in tenants of its own."""
     loop = asyncio.get_running_loop()
     wanted = settings(
-        max_examples=EXAMPLES or 20,
+        max_examples=EXAMPLES or 16,
         stateful_step_count=STEPS,
         deadline=None,
         derandomize=not EXAMPLES,
         database=None,
         suppress_health_check=list(HealthCheck),
-        print_blob=True,
-        phases=[Phase.generate, Phase.shrink] if not os.environ.get("NOSHRINK") else [Phase.generate],
     )
-    await asyncio.to_thread(run_state_machine_as_test, lambda: Conversations(stack, loop), settings=wanted)
+
+    def play() -> None:
+        run_state_machine_as_test(lambda: Conversations(stack, loop), settings=wanted)  # type: ignore[arg-type]
+
+    await asyncio.to_thread(play)

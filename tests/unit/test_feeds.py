@@ -2,7 +2,9 @@
 
 from services.gateway.connection import Connection
 from services.gateway.feeds import MAX_HELD, Feed
-from tests.unit.feeds_world import ROOM, connection, gateway
+from shared.bus.codec import encode_event, join_batch, to_json
+from shared.contracts.messages import TimelinePurged
+from tests.unit.feeds_world import NOW, ROOM, connection, gateway
 
 
 class TestFeed:
@@ -134,3 +136,19 @@ class TestFeed:
         feeds[0].suspect = True
         fanout.heal(feeds[0])
         assert fanout._next() == [feeds[1]]
+
+
+class TestPurged:
+    async def test_a_feed_of_a_room_that_was_purged_asks_where_it_stands(self) -> None:
+        """It may stand at what was said before the room was made again: all that is new would look old."""
+        hub, fanout = await gateway()
+        member = connection(1)
+        hub.add(member)
+        feed = hub.join(member, ROOM)
+        feed.start(member, "0", 3, 3)
+        purged = encode_event(
+            id="purged", source="/messages", type=TimelinePurged.TYPE, subject=ROOM, tenant="default",
+            time=NOW, data=to_json(TimelinePurged(room_id=ROOM)),
+        )  # fmt: skip
+        fanout.apply(join_batch([purged]))
+        assert feed.healing
