@@ -151,3 +151,16 @@ class RevisionView(View):
     content: str
     metadata: dict[str, Any] | None = None
     since: datetime
+
+
+def check_parts(kind: MessageType, content: str, attachment: Attachment | None, location: Location | None) -> None:
+    """Raise ValueError where a message lacks what its type requires, or has what only others may have."""
+    if kind is MessageType.TEXT and content and attachment is None and location is None:
+        return  # nearly all messages
+    required = REQUIRED[kind]
+    parts = {Part.CONTENT: content, Part.ATTACHMENT: attachment, Part.LOCATION: location}
+    if not parts[required]:
+        raise ValueError(f"a message of type '{kind}' needs '{required}'")
+    for part in (Part.ATTACHMENT, Part.LOCATION):
+        if part is not required and parts[part] is not None:
+            raise ValueError(f"a message of type '{kind}' has no '{part}'")

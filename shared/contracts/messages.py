@@ -9,14 +9,13 @@ from shared.contracts.base import Command, Event, Id, MessageId, Metadata, Query
 from shared.contracts.content import (
     MAX_CONTENT,
     MAX_MENTIONS,
-    REQUIRED,
     Attachment,
     Content,
     Emoji,
     Location,
     MessageType,
     MessageView,
-    Part,
+    check_parts,
 )
 from shared.contracts.timeline import (
     ChangedView,
@@ -37,6 +36,7 @@ MAX_PAGE = 200
 MAX_REACTION_KINDS = 50
 MAX_REPORTED = 1000
 """Members in one report of what was delivered."""
+
 MAX_REACTIONS = 5000
 """Reactions of one message, all kinds together."""
 
@@ -76,14 +76,7 @@ class SendMessage(MessageCommand):
 
     @model_validator(mode="after")
     def _has_its_parts(self) -> Self:
-        if self.type is MessageType.TEXT and self.content and self.attachment is None and self.location is None:
-            return self  # nearly all messages
-        required = REQUIRED[self.type]
-        if not getattr(self, required):
-            raise ValueError(f"a message of type '{self.type}' needs '{required}'")
-        for part in (Part.ATTACHMENT, Part.LOCATION):
-            if part is not required and getattr(self, part) is not None:
-                raise ValueError(f"a message of type '{self.type}' has no '{part}'")
+        check_parts(self.type, self.content, self.attachment, self.location)
         return self
 
 
