@@ -290,7 +290,8 @@ class Conversations(RuleBasedStateMachine):
     # ── again, and looking ───────────────────────────────────────────────────────────────────────────────────────
 
     def repeat(self, chance: Chance, way: str) -> None:
-        self.play.repeat(chance.of(self.play.done[-RECENT:]), way)
+        if self.play.done:
+            self.play.repeat(chance.of(self.play.done[-RECENT:]), way)
 
     def look(self, chance: Chance, way: str) -> None:
         self.play.look(chance.of(list(self.play.users)), way, chance.of(range(100)))
