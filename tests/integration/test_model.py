@@ -302,7 +302,7 @@ async def test_the_real_thing_does_as_the_model(stack: Stack) -> None:
     """Example after example, each in tenants of its own."""
     loop = asyncio.get_running_loop()
     wanted = settings(
-        max_examples=EXAMPLES or 16,
+        max_examples=EXAMPLES or 12,
         stateful_step_count=STEPS,
         deadline=None,
         # To make a failure smaller takes minutes; what was done before one is shown either way.
