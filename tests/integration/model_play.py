@@ -157,6 +157,7 @@ class Play:
         elif room.deleted:
             room.revive(members)
             self.run(self._wait_until_purged(name, room))
+            self.done.clear()  # what was said there is forgotten: a repetition would say it anew
             self.agree(result, {"created": True})
         else:
             self.agree(result, {"created": False})
