@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import ClientSession
+from hypothesis import settings
 
 from deploy.embedded import ports
 from deploy.embedded.stack import Stack
@@ -21,6 +22,10 @@ from tests.harness.person import Person
 from tests.harness.rawsocket import RawSocket
 from tests.harness.rest import Api
 from tests.harness.wire import Wire, wire
+
+# Hypothesis holds each example to 200 ms by default, which a busy machine misses whatever the code does.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ async def test_who_follows_a_room_that_is_made_again_hears_what_is_said_there(
         other = f"bob-{number}"
         bob = await client(other, url=stack.gateway_urls[1])
         room = (await alice.create_room(type="direct", members=[other])).id
+        await bob.expect("room.subscribed", room_id=room)
         for old in range(3):
             await alice.send(room, f"old {old}")
         await bob.said(room, "old 2")
