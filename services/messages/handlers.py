@@ -272,6 +272,9 @@ class CommandHandler:
             # Refused from memory: the caller may have been let in a moment ago.
             snapshot.access = {**snapshot.access, **await self._access.get(doubtful, fresh=True)}
             decided = plan(requests, snapshot, now, self._limits)
+        if decided.unsure and not again:
+            # Refused without having looked: it may have been written, and this be its retry.
+            return await self._decide(requests, again=True)
         return snapshot, now, decided
 
     async def _snapshot(self, requests: list[Request], *, again: bool) -> Snapshot:

@@ -32,6 +32,8 @@ def send(batch: Batch, request: Request, command: SendMessage) -> SentView | Non
     rev = timeline.rev + 1
     if timeline.seq - timeline.cleared >= batch.limits.session and not system:  # a service may still say why
         _check_bound(batch, access)
+    if command.reply_to is not None:
+        _check_answered(batch, command.room_id, command.reply_to)
     view = MessageView(
         id=identifier,
         room_id=command.room_id,
@@ -72,6 +74,7 @@ def _sent(message: Message, *, duplicate: bool) -> SentView:
 
 def _check_bound(batch: Batch, access: RoomAccess) -> None:
     if POLICIES[access.type].bounded:
+        batch.plan.unsure = True
         raise ChatError(
             ErrorCode.CONFLICT,
             f"The conversation has {batch.limits.session:g} messages, which is the limit; clear it to go on.",
@@ -80,8 +83,6 @@ def _check_bound(batch: Batch, access: RoomAccess) -> None:
 
 def _particulars(batch: Batch, command: SendMessage, actor: Actor, access: RoomAccess) -> dict[str, Any]:
     """What may set a message apart from a user's plain text."""
-    if command.reply_to is not None:
-        _check_answered(batch, command.room_id, command.reply_to)
     return {
         "author": content.author_of(actor, access, command.type),
         "mentions": content.mentioned(command.content, command.mentions, access.members, actor.id),
@@ -93,6 +94,8 @@ def _particulars(batch: Batch, command: SendMessage, actor: Actor, access: RoomA
 
 def _check_answered(batch: Batch, room_id: str, message_id: str) -> None:
     target = batch.message(message_id)
+    if target is None or target.view.deleted_at is not None or batch.is_cleared(target):
+        batch.plan.unsure = True
     if target is None or target.view.room_id != room_id or batch.is_cleared(target):
         raise ChatError(ErrorCode.INVALID, f"There is no message '{message_id}' in this room that could be answered.")
     if target.view.deleted_at is not None:

@@ -198,6 +198,8 @@ class Plan:
     reported: dict[tuple[str, str], int] = field(default_factory=dict)
     """What gateways say has been delivered, which may be stored later."""
     refused_by_access: set[str] = field(default_factory=set)
+    unsure: bool = False
+    """Whether a message was refused that may have been written before, when there was nothing against it."""
     ends: list[int] = field(default_factory=list)
     revisions: list[Revision] = field(default_factory=list)
     """What edits have replaced."""

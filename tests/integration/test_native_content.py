@@ -169,12 +169,14 @@ async def test_a_full_session_is_cleared_and_goes_on(client: ClientOf) -> None:
     """A thousand messages, then a conflict that says what to do, and no other room is concerned."""
     alice = await client("alice")
     session, group = (await alice.create_room(type="session")).id, (await alice.create_room()).id
-    for start in range(0, 1000, 50):
-        await asyncio.gather(*(alice.send(session, f"{number}") for number in range(start, start + 50)))
+    first = await alice.send(session, "first", client_id="c-1")
+    for start in range(1, 1000, 37):
+        await asyncio.gather(*(alice.send(session, f"{number}") for number in range(start, start + 37)))
     with pytest.raises(ChatError) as caught:
         await alice.send(session, "one too many")
     assert caught.value.code is ErrorCode.CONFLICT
     assert "clear" in caught.value.message
+    assert (await alice.send(session, "first", client_id="c-1")) == first.model_copy(update={"duplicate": True})
     await alice.send(group, "hi")
     assert (await alice.clear(session)).seq == 1000
     assert (await alice.send(session, "again")).seq == 1001
@@ -187,3 +189,19 @@ async def test_an_assistant_is_the_author(client: ClientOf) -> None:
     await alice.expect("room.subscribed", room_id=session)
     await helper.send(session, "How can I help?")
     assert (await alice.said(session, "How can I help?")).data["author"] == "assistant"
+
+
+async def test_a_retried_reply_is_acked_although_what_it_answers_is_gone(client: ClientOf) -> None:
+    """By deletion or by clearing: the reply was written when it was there, and its sender may not have heard."""
+    alice = await client("alice")
+    room = (await alice.create_room()).id
+    question = await alice.send(room, "who?")
+    answer = await alice.send(room, "me", client_id="c-1", reply_to=question.message_id)
+    again = answer.model_copy(update={"duplicate": True})
+    await alice.delete(question.message_id)
+    assert await alice.send(room, "me", client_id="c-1", reply_to=question.message_id) == again
+    await alice.clear(room)
+    assert await alice.send(room, "me", client_id="c-1", reply_to=question.message_id) == again
+    with pytest.raises(ChatError) as caught:
+        await alice.send(room, "me, too", client_id="c-2", reply_to=question.message_id)
+    assert caught.value.code is ErrorCode.INVALID

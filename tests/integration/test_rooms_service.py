@@ -175,7 +175,7 @@ async def test_commands_to_one_room_keep_their_order(caller: Caller) -> None:
 
 async def test_the_largest_room(caller: Caller) -> None:
     """MAX_MEMBERS members can be made, read by a worker, not exceeded, and deleted."""
-    members = [f"guest-{number}" for number in range(MAX_MEMBERS - 1)]
+    members = [f"crowd-{number}" for number in range(MAX_MEMBERS - 1)]
     room_id = await make(caller, members=members)
     (access,) = (await caller.ask(WORKER, GetAccess(room_ids=[room_id])))["rooms"]
     assert len(access["members"]) == MAX_MEMBERS
@@ -183,7 +183,7 @@ async def test_the_largest_room(caller: Caller) -> None:
     await caller.ask("alice", DeleteRoom(room_id=room_id))
     events = await caller.events_of(room_id, lambda events: len(events) == 2)
     assert set(events[-1]["data"]["members"]) == {"alice", *members}
-    assert not (await caller.ask("guest-7", ListRooms()))["rooms"]
+    assert not (await caller.ask("crowd-7", ListRooms()))["rooms"]
 
 
 class Unknown(RoomCommand):

@@ -304,3 +304,15 @@ class TestDenials:
         world.access[ROOM] = room.model_copy(update={"closed": True})
         error = refused(world.do("eve", SendMessage(room_id=ROOM, content="hi")), ErrorCode.FORBIDDEN)
         assert error.message == "You may not send in this room."
+
+
+class TestUnsure:
+    def test_what_may_be_a_retry_is_not_refused_for_good(self) -> None:
+        """A reply to what is gone, a message in a full session: the plan says that nobody has looked for it."""
+        world = World()
+        sent = world.send("mia", "who?")
+        world.change("mia", DeleteMessage(message_id=sent.message_id))
+        reply = SendMessage(room_id=ROOM, content="me", reply_to=sent.message_id)
+        assert world.plan([world.request("mia", reply)]).unsure
+        assert not world.plan([world.request("mia", SendMessage(room_id=ROOM, content="me"))]).unsure
+        assert not world.plan([world.request("rita", SendMessage(room_id=ROOM, content="me"))]).unsure
