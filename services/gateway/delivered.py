@@ -21,7 +21,7 @@ from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
 from shared.contracts.messages import MAX_REPORTED, GetHistory, ReportDelivered, Sync
 
-ROUND = 2.0
+ROUND = 5.0
 """Seconds between reports about a room."""
 
 PAUSE = 60.0
