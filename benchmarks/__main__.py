@@ -65,6 +65,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--peer", action="store_true", help="measure the Node stack beside it, run by run")
     names = [*CASES, FLOORS]
+    parser.add_argument(
+        "--against", type=Path, metavar="DIR", help="measure another checkout of Parley beside this one, run by run"
+    )
     parser.add_argument("--scenario", action="append", choices=names, help="only this one; may be repeated")
     parser.add_argument("--runs", type=int, default=3, help="runs of each case (medians are shown)")
     parser.add_argument("--seconds", type=float, help="length of each measurement (default 10, quick: 2)")
@@ -72,11 +75,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--target", metavar="URL", help="measure a Parley that runs already; JWT_SECRET signs")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="directory for the results")
     options = parser.parse_args(arguments)
-    if options.target and options.peer:
-        parser.error("--peer shares the database of a private stack: it cannot go with --target")
+    if options.target and (options.peer or options.against):
+        parser.error("--peer and --against stand beside a private stack: they cannot go with --target")
+    if options.against and not (options.against / "services").is_dir():
+        parser.error(f"--against: {options.against} is not a checkout of Parley")
     if options.runs < 1:
         parser.error("--runs: at least 1")
     return options
+
+
+async def start(owner: AsyncExitStack, stack: Stack) -> Stack:
+    """Start a stack; `owner` stops it."""
+    await stack.start(lambda line: print(f"    {line}", file=sys.stderr))
+    owner.push_async_callback(stack.stop)
+    return stack
 
 
 async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path) -> Bench:
@@ -87,10 +99,12 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
         return Bench([Entry(Running(options.target, secret), options.runs)], mongo_url=urls[0], amqp_url=urls[1])
     wanted = options.scenario or [*CASES, FLOORS]
     servers_only = wanted == [FLOORS]
-    stack = Stack(work / "stack", port=ports.find_free(), env=UNLIMITED, servers_only=servers_only)
-    await stack.start(lambda line: print(f"    {line}", file=sys.stderr))
-    owner.push_async_callback(stack.stop)
+    stack = await start(owner, Stack(work / "stack", port=ports.find_free(), env=UNLIMITED, servers_only=servers_only))
     bench = Bench([Entry(Parley(stack), options.runs)], mongo_url=stack.mongo_url, amqp_url=stack.amqp_url)
+    if options.against and not servers_only:
+        code = options.against.resolve()
+        other = await start(owner, Stack(work / "against", port=ports.find_free(), env=UNLIMITED, code=code))
+        bench.entries.append(Entry(Parley(other, report.BEFORE), options.runs))
     if options.peer and not servers_only:
         for processes in (1, 2):
             peer = Peer(work, stack.jwt_secret, processes, stack.mongo_url, stack.pids["mongod"])
@@ -119,7 +133,7 @@ async def measure_floors(bench: Bench, seconds: float) -> FloorFigures:
 async def bench(options: argparse.Namespace, work: Path) -> int:
     """All of it; returns the exit status."""
     runner.raise_file_limit()
-    described = about.describe(peer=options.peer)
+    described = about.describe(peer=options.peer, against=options.against)
     plan = with_seconds(QUICK if options.quick else Plan(), options.seconds)
     wanted = options.scenario or [*CASES, FLOORS]
     cases: Mapping[str, Scenario] = {

@@ -17,6 +17,7 @@ from benchmarks.sample import Outcome
 RESULTS: Final = Path(__file__).parent / "results"
 SUBJECT: Final = "parley"
 PEER: Final = "peer"
+BEFORE: Final = "before"
 
 CPU: Final = "CPU s/1000 messages"
 COLUMNS: Final = {
@@ -59,9 +60,9 @@ def median_of(runs: Iterable[Outcome], figure: str) -> float:
     return median(values) if values else math.nan
 
 
-def ratio(results: Results, case: str, figure: str) -> float:
-    """Subject by peer: the median of the ratios of runs made one right after the other; NaN without pairs."""
-    pairs = zip(results.of(case, SUBJECT), results.of(case, PEER), strict=False)
+def ratio(results: Results, case: str, figure: str, rival: str = PEER) -> float:
+    """Subject by rival: the median of the ratios of runs made one right after the other; NaN without pairs."""
+    pairs = zip(results.of(case, SUBJECT), results.of(case, rival), strict=False)
     ratios = [
         ours.figures[figure] / theirs.figures[figure]
         for ours, theirs in pairs
@@ -104,9 +105,10 @@ def _case_section(results: Results, case: str) -> list[str]:
         runs = results.of(case, target)
         figures = [number(median_of(runs, column)) for column in columns]
         rows.append([target, *figures, *(number(median_of(runs, name)) for name in OWN), _verdict(runs)])
-    if PEER in results.targets(case):
-        ratios = [number(ratio(results, case, column)) for column in columns]
-        rows.append([f"{SUBJECT} / {PEER}", *ratios, *("" for _ in OWN), ""])
+    for rival in (BEFORE, PEER):
+        if rival in results.targets(case):
+            ratios = [number(ratio(results, case, column, rival)) for column in columns]
+            rows.append([f"{SUBJECT} / {rival}", *ratios, *("" for _ in OWN), ""])
     return [f"## {case}", "", *_table(["target", *columns, *OWN, "broken promises"], rows)]
 
 

@@ -76,7 +76,8 @@ async def run_all(
     for case, scenario in cases.items():
         rounds = max(runs for _, runs in targets[case])
         for number_of_round in range(rounds):
-            for target, runs in targets[case]:
+            # There and back, for a machine that grows slower or faster favours who is first or last.
+            for target, runs in targets[case] if number_of_round % 2 == 0 else reversed(targets[case]):
                 if number_of_round < runs:
                     outcomes.append(await run_case(case, scenario, target, plan))
                     tell(outcomes[-1])

@@ -99,14 +99,15 @@ class Parley(Target):
 
     Args:
         stack: not started yet; whoever made it stops it.
+        name: in the results, where more than one is measured.
     """
 
-    name = "parley"
     codec = Native()
     trusted = True
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, name: str = "parley") -> None:
         super().__init__(stack.jwt_secret)
+        self.name = name
         self._stack = stack
 
     @override

@@ -38,6 +38,8 @@ class Config:
     jwt_secret: str = DEVELOPMENT_SECRET
     drain_timeout: float = 10.0
     root: Path = REPOSITORY / ".parley"
+    code: Path = REPOSITORY
+    """Where the services' code is; not asked of the environment."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Config":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from deploy.embedded import probes
-from deploy.embedded.config import REPOSITORY, Config
+from deploy.embedded.config import Config
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.process import Spec
 
@@ -48,7 +48,7 @@ def _spec(config: Config, service: str, index: int, port: int, settings: Mapping
         name=name,
         argv=(sys.executable, "-m", f"services.{service}"),
         env={**settings, "INSTANCE": name, "JWT_SECRET": config.jwt_secret, "EMBEDDED": "1"},
-        cwd=REPOSITORY,
+        cwd=config.code,
         port=port,
         probe=probes.readyz(host, port),
         grace=config.drain_timeout + GRACE_AFTER_DRAIN,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from deploy.embedded import mongod, rabbitmq, services
-from deploy.embedded.config import Config
+from deploy.embedded.config import REPOSITORY, Config
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.home import Home
 from deploy.embedded.ports import Ports, busy
@@ -42,6 +42,7 @@ class Stack:
         env: settings for the services, on top of this process's environment. AMQP_URL, MONGO_URL, HOST and JWT_SECRET
             are taken from here alone: a URL means "use that server and start none".
         servers_only: start broker and database, no service.
+        code: a checkout whose services are run, if not this one's.
 
     Raises:
         EmbeddedError: if the numbers or settings make no sense.
@@ -57,11 +58,18 @@ class Stack:
         restart: bool = True,
         env: Mapping[str, str] | None = None,
         servers_only: bool = False,
+        code: Path = REPOSITORY,
     ) -> None:
         self._env = dict(env or {})
         self._servers_only = servers_only
         self.config = replace(
-            Config.from_env(self._env), root=root, port=port, gateways=gateways, workers=workers, restart=restart
+            Config.from_env(self._env),
+            root=root,
+            port=port,
+            gateways=gateways,
+            workers=workers,
+            restart=restart,
+            code=code,
         )
         self.ports = Ports(port, gateways, workers)
         self.home = Home(root)
