@@ -8,6 +8,8 @@ from aiohttp import web
 
 from services.gateway.attendance import Attendance
 from services.gateway.delivered import Delivered
+from services.gateway.dialects.choice import ALL, DIALECTS
+from services.gateway.dialects.endpoints import Endpoints
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -15,7 +17,11 @@ from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
+from services.gateway.sio.server import Sessions
+from services.gateway.sio.session import Serving
+from services.gateway.sio.voice import Voices
 from services.gateway.socket import NativeSocket
+from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.v1 import ROUTES
@@ -30,7 +36,7 @@ from shared.bus.requests import Requests
 from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
 from shared.service import Service, run
-from shared.settings import unlimited
+from shared.settings import Settings, unlimited
 
 PREFETCH = 256
 BACKLOG = 4096
@@ -89,6 +95,19 @@ async def main(service: Service) -> None:
     app = web.Application(middlewares=[answer_errors], client_max_size=settings.max_frame_bytes)
     service.add_ops_routes(app)
     app.router.add_get("/ws", socket.handle)
+    serving = Serving(
+        settings=settings,
+        hub=hub,
+        dispatcher=dispatcher,
+        subscriptions=subscriptions,
+        steps=Steps(hub, subscriptions, typists, tasks),
+        typists=typists,
+        watching=watching,
+        register=register,
+        tasks=tasks,
+        voices=Voices(ALL),
+    )
+    sessions = _add_dialects(app, serving, edge)
     Rest(edge, register, dispatcher).add_routes(app, ROUTES)
     add_pages(app, settings.shards)
 
@@ -119,10 +138,7 @@ async def main(service: Service) -> None:
         tasks.spawn(loop, name_of_work, vital=True)
     service.checks["rabbitmq"] = link.check
 
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=CUT)
-    await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_address=True)
-    await site.start()
+    runner, site = await _listen(app, settings)
 
     async def answer_what_is_asked() -> None:
         await site.stop()
@@ -137,7 +153,24 @@ async def main(service: Service) -> None:
 
     service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
+    await sessions.close()
     await runner.cleanup()
+
+
+def _add_dialects(app: web.Application, serving: Serving, edge: Edge) -> Sessions:
+    """Serve the dialects, by Socket.IO and REST."""
+    sessions = Sessions(serving, edge)
+    sessions.add_routes(app)
+    Endpoints(edge, serving.register, serving.dispatcher, serving.steps).add_routes(app, DIALECTS.values())
+    return sessions
+
+
+async def _listen(app: web.Application, settings: Settings) -> tuple[web.AppRunner, web.TCPSite]:
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=CUT)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_address=True)
+    await site.start()
+    return runner, site
 
 
 async def _expire(hub: Hub) -> None:

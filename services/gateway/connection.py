@@ -3,12 +3,11 @@
 Reads nothing and knows no protocol. A reader too slow for the limit is closed; it resumes by `rev`.
 """
 
-import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
 
-from services.gateway.frames import close_frame
+from services.gateway.voices import Voice
 from shared import metrics
 from shared.auth import Identity
 from shared.bus.codec import encode_actor
@@ -42,6 +41,25 @@ class Standing(NamedTuple):
         return [denial for denial, holds in ((Denial.MUTED, self.muted), (Denial.CLOSED, self.closed)) if holds]
 
 
+class Wire(Protocol):
+    """What a connection needs of its transport (`asyncio.Transport`)."""
+
+    def write(self, data: bytes, /) -> None:
+        """Send, later where the peer does not read."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the peer has not read yet."""
+
+    def is_closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+
+    def close(self) -> None:
+        """Close it when everything is sent."""
+
+    def abort(self) -> None:
+        """Cut it."""
+
+
 class Connection:
     """A client's socket.
 
@@ -51,14 +69,22 @@ class Connection:
 
     __slots__ = (
         "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
-        "out", "refused", "seen_at", "standing", "transport",
+        "out", "refused", "seen_at", "standing", "transport", "voice",
     )  # fmt: skip
 
     def __init__(
-        self, connection_id: str, identity: Identity, transport: asyncio.Transport, *, limit: int, now: float
+        self,
+        connection_id: str,
+        identity: Identity,
+        transport: Wire,
+        *,
+        voice: Voice,
+        limit: int,
+        now: float,
     ) -> None:
         self.id = connection_id
         self.transport = transport
+        self.voice = voice
         self.out: list[bytes] = []
         self.feeds: dict[str, Feed] = {}
         self.standing: dict[str, Standing] = {}
@@ -110,11 +136,11 @@ class Connection:
         self.flush(now)
 
     def close(self, code: int, reason: str, now: float) -> None:
-        """Send what is buffered and a close frame (RFC 6455 section 7.1.2); nothing goes out after it."""
+        """Send what is buffered and a farewell; nothing goes out after it."""
         if self.closed_at is not None:
             return
         self.closed_at = now
         if not self.transport.is_closing():
             last = self.out if self.greeted else []
-            self.transport.write(b"".join([*last, close_frame(code, reason)]))
+            self.transport.write(b"".join([*last, self.voice.farewell(code, reason)]))
         self.out.clear()

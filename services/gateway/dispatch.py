@@ -40,7 +40,7 @@ class Dispatcher:
             ChatError: `rate_limited` or `overloaded`, at once.
         """
         if counted:
-            self._count(connection.identity)
+            self.count(connection.identity)
 
         def done(result: JSON | None, error: ChatError | None) -> None:
             connection.in_flight -= 1
@@ -50,6 +50,17 @@ class Dispatcher:
 
         self._requests.send(request, connection.actor, connection.identity.actor.tenant, done, body=body)
         connection.in_flight += 1
+
+    def send(self, identity: Identity, request: Command | Query, body: JSON, answered: Answered) -> None:
+        """Send a REST caller's request; `answered` is called once. Raises ChatError at once."""
+        actor = identity.actor
+
+        def done(result: JSON | None, error: ChatError | None) -> None:
+            answered(result, error)
+            if result is not None:
+                self._delivered.brought((actor.tenant, actor.id), request, result)
+
+        self._requests.send(request, encode_actor(actor), actor.tenant, done, body=body)
 
     def check_in_flight(self, connection: Connection) -> None:
         """Raise ChatError `overloaded` where the connection has too many unanswered requests."""
@@ -65,11 +76,12 @@ class Dispatcher:
     ) -> JSON:
         """Send a REST caller's request and wait for the result. Raises ChatError."""
         if counted:
-            self._count(identity)
+            self.count(identity)
         actor = identity.actor
         result = await self._requests.ask(request, encode_actor(actor), actor.tenant, traceparent=traceparent)
         self._delivered.brought((actor.tenant, actor.id), request, result)
         return result
 
-    def _count(self, identity: Identity) -> None:
+    def count(self, identity: Identity) -> None:
+        """Count a message of a user. Raises ChatError `rate_limited`."""
         self._messages.take((identity.actor.tenant, identity.actor.id), self._hub.now())

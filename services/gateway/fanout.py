@@ -5,14 +5,17 @@ broker link was lost. What one event's failure breaks is that event only.
 """
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from pydantic import ValidationError
 
 from services.gateway import native
+from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.voices import Voice
 from services.gateway.watching import Watching
 from shared import metrics
 from shared.bus.codec import JSON, encode_actor, readable_events
@@ -106,7 +109,7 @@ class Fanout:
             elif kind == TimelinePurged.TYPE:
                 self._begin_anew(feed)
             elif kind in _HAPPENINGS:
-                self._hub.post_all(feed.members, native.happening(kind, feed.room_id, envelope["data"]))
+                self._tell(feed, kind, envelope["data"])
             return
         # Before the feed moves on: what cannot be shown must not count as delivered.
         shown, cleared = envelope["data"], 0
@@ -114,16 +117,22 @@ class Fanout:
             cleared = int(shown["seq"])
         else:
             shown = shown["message"]
-        data = native.timeline(kind, feed.room_id, envelope["roomseq"], rev, shown)
-        if feed.accept(envelope["roomseq"], rev):
+        seq = envelope["roomseq"]
+        frames = {voice: voice.timeline(kind, feed.about, seq, rev, shown) for voice in feed.voices}
+        if feed.accept(seq, rev):
             feed.cleared = max(feed.cleared, cleared)
-            self._hub.post_all(feed.members, data)
+            self._post(feed, rev, frames)
             if kind == MessageCreated.TYPE:
                 self._delivered.moved(feed)
-            if feed.joining:
-                self._offer(feed, rev, data)
         elif feed.behind:
             self.heal(feed)
+
+    def _tell(self, feed: Feed, kind: str, data: JSON) -> None:
+        for voice, members in feed.voices.items():
+            told: Iterable[Connection] = members
+            if (spared := voice.spares(kind, data)) is not None:
+                told = [connection for connection in members if connection.user[1] != spared]
+            self._hub.post_all(told, voice.happening(kind, feed.about, data))
 
     def _begin_anew(self, feed: Feed) -> None:
         """The timeline has another epoch now; where the feed stands in the one before, asking shows it."""
@@ -135,12 +144,21 @@ class Fanout:
         """Show each of the receipts to whose it is, where they follow the room."""
         for receipt in data["receipts"]:
             devices = self._hub.connections_of(feed.tenant, receipt["user_id"])
-            mine = native.happening(ReceiptsUpdated.TYPE, feed.room_id, {**data, "receipts": [receipt]})
-            self._hub.post_all([device for device in devices if device in feed.members], mine)
+            mine = {**data, "receipts": [receipt]}
+            for device in devices:
+                members = feed.voices.get(device.voice, {})
+                if device in members:
+                    self._hub.post(device, device.voice.happening(ReceiptsUpdated.TYPE, feed.about, mine))
 
-    def _offer(self, feed: Feed, rev: int, data: bytes) -> None:
-        ready, full = feed.offer(rev, data)
-        self._hub.post_all(ready, data)
+    def _post(self, feed: Feed, rev: int, frames: Mapping[Voice, bytes]) -> None:
+        """Hand out what each voice says of a change."""
+        for voice, members in feed.voices.items():
+            self._hub.post_all(members, frames[voice])
+        if not feed.joining:
+            return
+        ready, full = feed.offer(rev, frames)
+        for connection in ready:
+            self._hub.post(connection, frames[connection.voice])
         feed.promote()
         for connection in full:
             connection.close(CloseCode.SLOW_CONSUMER, "too much happened while joining; try again", self._hub.now())
@@ -221,16 +239,14 @@ class Fanout:
         if last.reset or last.has_more:
             feed.reset(last.epoch, last.seq, last.rev, last.cleared_seq)
             data = {"epoch": last.epoch, "seq": last.seq, "rev": last.rev}
-            self._hub.post_all(feed.connections, native.happening("room.reset", feed.room_id, data))
+            self._hub.tell(feed.connections, lambda voice: voice.happening("room.reset", feed.about, data))
             return
         reached = int(last.cursor.split(":")[1])
         changes = _changes(feed, pages, reached)
         # Until the last of these frames a client resumes from the rev before them, for they are not in its order.
         for number, (kind, seq, rev, data) in enumerate(changes, start=1):
             after = reached if number == len(changes) else feed.rev
-            frame = native.timeline(kind, feed.room_id, seq, after, data)
-            self._hub.post_all(feed.members, frame)
-            self._offer(feed, rev, frame)
+            self._post(feed, rev, {voice: voice.timeline(kind, feed.about, seq, after, data) for voice in feed.voices})
         self._delivered.moved(feed)
         feed.seq = max(feed.seq, last.seq, *(seq for _, seq, _, _ in changes))
         feed.rev = max(feed.rev, reached)

@@ -5,9 +5,11 @@ until it is healed is dropped, for the healing brings it. A connection that join
 knows from which `rev` on it is told.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.gateway.connection import Connection
+from services.gateway.voices import About, Voice
 
 MAX_HELD = 2000
 """Frames a joining connection may hold back before it counts as too slow."""
@@ -32,6 +34,7 @@ class Feed:
 
     room_id: str
     tenant: str
+    about: About = field(init=False)
     epoch: str = "0"
     seq: int = 0
     rev: int = -1
@@ -42,14 +45,25 @@ class Feed:
     healing: bool = False
     suspect: bool = False
     """Whether events may have passed unheard, for instance while its state was still being asked for."""
-    members: dict[Connection, int] = field(default_factory=dict)
-    """Each with the `seq` it was told when it came: what is later has been written to it."""
+    voices: dict[Voice, dict[Connection, int]] = field(default_factory=dict)
+    """Who follows the room, by how they are spoken to; somebody may be joining where there is nobody yet.
+
+    Each with the `seq` it was told when it came: what is later has been written to it.
+    """
     joining: dict[Connection, _Join] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.about = About(self.room_id)
+
+    @property
+    def members(self) -> dict[Connection, int]:
+        """Who follows the room, however they are spoken to."""
+        return {connection: seq for members in self.voices.values() for connection, seq in members.items()}
 
     @property
     def unused(self) -> bool:
         """Whether nobody is subscribed."""
-        return not self.members and not self.joining
+        return not self.voices
 
     @property
     def connections(self) -> list[Connection]:
@@ -73,7 +87,7 @@ class Feed:
 
     def join(self, connection: Connection) -> None:
         """Begin a subscription."""
-        if connection not in self.members:
+        if connection not in self.voices.setdefault(connection.voice, {}):
             self.joining[connection] = _Join(base=self.rev)
 
     def start(self, connection: Connection, epoch: str, seq: int, rev: int, cleared: int = 0) -> list[bytes] | None:
@@ -108,7 +122,7 @@ class Feed:
         """Go on from a state, without what was missed before: everybody subscribed is to read the room afresh."""
         self.epoch, self.seq, self.rev, self.ahead, self.cleared = epoch, seq, rev, rev, cleared
         self.suspect = True  # what was heard meanwhile may have counted by either epoch
-        self.members = dict.fromkeys(self.members, seq)
+        self.voices = {voice: dict.fromkeys(members, seq) for voice, members in self.voices.items()}
         for connection, join in list(self.joining.items()):
             join.base, join.held, join.seq = rev, [], seq
             if join.start is not None:
@@ -116,11 +130,30 @@ class Feed:
 
     def leave(self, connection: Connection) -> None:
         """End a subscription."""
-        self.members.pop(connection, None)
         self.joining.pop(connection, None)
+        voice = connection.voice
+        members = self.voices.get(voice, {})
+        members.pop(connection, None)
+        if not members and not any(other.voice is voice for other in self.joining):
+            self.voices.pop(voice, None)
 
-    def offer(self, rev: int, frame: bytes) -> tuple[list[Connection], list[Connection]]:
+    def revoice(self, connection: Connection, voice: Voice) -> None:
+        """Speak to a connection in another voice from now on. What it has held back is for the caller to bring over."""
+        members = self.voices.get(connection.voice, {})
+        since = members.pop(connection, None)
+        others = self.voices.setdefault(voice, {})
+        if since is not None:
+            others[connection] = since
+        if not members and not any(
+            other.voice is connection.voice for other in self.joining if other is not connection
+        ):
+            self.voices.pop(connection.voice, None)
+
+    def offer(self, rev: int, frames: Mapping[Voice, bytes]) -> tuple[list[Connection], list[Connection]]:
         """Show a change to those who are joining.
+
+        Args:
+            frames: what each voice says of it.
 
         Returns:
             Those who get it now, and those who have held back too much to go on.
@@ -131,7 +164,7 @@ class Feed:
                 if rev > join.start:
                     ready.append(connection)
             elif len(join.held) < MAX_HELD:
-                join.held.append((rev, frame))
+                join.held.append((rev, frames[connection.voice]))
             else:
                 full.append(connection)
         return ready, full
@@ -143,4 +176,4 @@ class Feed:
                 self._admit(connection)
 
     def _admit(self, connection: Connection) -> None:
-        self.members[connection] = self.joining.pop(connection).seq
+        self.voices[connection.voice][connection] = self.joining.pop(connection).seq

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from services.gateway.connection import CLOSE_GRACE, Connection
 from services.gateway.feeds import Feed
-from services.gateway.frames import PING, frame
+from services.gateway.voices import Voice
 from shared import metrics
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.logging import get_logger
@@ -13,8 +13,6 @@ from shared.logging import get_logger
 log = get_logger(__name__)
 
 TICK = 1.0
-_ping = frame(b"", PING)
-
 _connections = metrics.gauge("connections", "Open client connections")
 _feeds = metrics.gauge("feeds", "Rooms somebody here is subscribed to")
 _frames = metrics.counter("frames_sent", "Frames handed to client connections")
@@ -122,16 +120,31 @@ class Hub:
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def post(self, connection: Connection, data: bytes) -> None:
-        """Buffer a frame for a connection until `flush`."""
+        """Buffer a frame for a connection until `flush`; nothing, where it is nothing."""
+        if not data:
+            return
         connection.out.append(data)
         self._dirty[connection] = None
 
     def post_all(self, connections: Iterable[Connection], data: bytes) -> None:
-        """Buffer one frame for many."""
+        """Buffer the same for many; nothing, where it is nothing."""
+        if not data:
+            return
         dirty = self._dirty
         for connection in connections:
             connection.out.append(data)
             dirty[connection] = None
+
+    def tell(self, connections: Iterable[Connection], say: Callable[[Voice], bytes]) -> None:
+        """Buffer for many what each one's voice says; each voice is asked once."""
+        said: dict[Voice, bytes] = {}
+        for connection in connections:
+            voice = connection.voice
+            data = said.get(voice)
+            if data is None:
+                data = said[voice] = say(voice)
+            if data:
+                self.post(connection, data)
 
     def flush_soon(self) -> None:
         """Flush when all that has arrived by now is handled: acks and events of one batch leave in one write."""
@@ -173,10 +186,12 @@ class Hub:
         if connection.closed_at is not None:
             if now - connection.closed_at > CLOSE_GRACE:
                 connection.transport.abort()
+        elif not connection.voice.ping:
+            pass  # whoever serves the transport looks after it
         elif now - connection.seen_at > 2 * self._heartbeat + TICK:
             connection.transport.abort()
         elif ping and not connection.transport.is_closing():
-            connection.transport.write(_ping)
+            connection.transport.write(connection.voice.ping)
 
     def close_expired(self, wall: float) -> None:
         """Close connections whose token ended before `wall` (seconds since the epoch)."""

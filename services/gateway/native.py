@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import orjson
 from pydantic import Field, ValidationError
+from typing_extensions import override
 
-from services.gateway.frames import frame
+from services.gateway.frames import PING, close_frame, frame
 from services.gateway.rows import Emit, Local, On, Tell
+from services.gateway.voices import About, Voice
 from shared.bus.codec import JSON
 from shared.contracts import content, integration, membership, messages, people, presence, rooms
 from shared.contracts.base import Id, Model, View
@@ -281,19 +283,29 @@ def refusal(number: str | int | None, error: ChatError) -> bytes:
     return frame(orjson.dumps({"type": "error", "id": number, "error": error.view().model_dump(mode="json")}))
 
 
-def timeline(kind: str, room_id: str, seq: int, rev: int, data: JSON) -> bytes:
-    """A change of a room's timeline. `rev` is the cursor after it: what a client resumes from."""
-    return frame(orjson.dumps({"type": kind, "room_id": room_id, "seq": seq, "rev": rev, "data": data}))
+class Native(Voice):
+    """The native protocol, as it is spoken. It tells everything, as it is."""
+
+    ping = frame(b"", PING)
+
+    @override
+    def timeline(self, kind: str, room: About, seq: int, rev: int, data: JSON) -> bytes:
+        return frame(orjson.dumps({"type": kind, "room_id": room.id, "seq": seq, "rev": rev, "data": data}))
+
+    @override
+    def happening(self, kind: str, room: About, data: JSON) -> bytes:
+        return frame(orjson.dumps({"type": kind, "room_id": room.id, "data": data}))
+
+    @override
+    def personal(self, kind: str, data: JSON) -> bytes:
+        return frame(orjson.dumps({"type": kind, "data": data}))
+
+    @override
+    def farewell(self, code: int, reason: str) -> bytes:
+        return close_frame(code, reason)
 
 
-def happening(kind: str, room_id: str, data: JSON) -> bytes:
-    """Anything else that happens in or to a room."""
-    return frame(orjson.dumps({"type": kind, "room_id": room_id, "data": data}))
-
-
-def personal(kind: str, data: JSON) -> bytes:
-    """What happens to a user, or is told to one connection."""
-    return frame(orjson.dumps({"type": kind, "data": data}))
+NATIVE = Native()
 
 
 def ready(data: JSON) -> bytes:

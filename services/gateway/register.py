@@ -4,8 +4,11 @@ So messages show their senders by name although a token holds nothing but an id:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
+from services.gateway.connection import Connection
+from shared.auth import Identity
 from shared.bus.codec import JSON, encode_actor
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
@@ -50,6 +53,17 @@ class Register:
         if known is None or not known.names or known.claims != hash(actor):
             return actor
         return actor.model_copy(update=known.names)
+
+    def introduce(self, connection: Connection, identity: Identity) -> None:
+        """Take a connection's user over as the token and the directory know them, the latter maybe a little later."""
+        present = replace(identity, actor=self.complete(identity.actor))
+        connection.identify(present)
+
+        def learned(actor: Actor) -> None:
+            if connection.identity is present:
+                connection.identify(replace(present, actor=actor))
+
+        self.record(identity.actor, learned)
 
     def record(self, claimed: Actor, learned: Callable[[Actor], None] | None = None) -> None:
         """Let the directory know what a token has claimed, when it is new here. Nobody waits for it.

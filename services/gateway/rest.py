@@ -52,7 +52,7 @@ class Rest:
             trace = accepted_traceparent(request.headers.get("traceparent"))
             result = await self._dispatcher.ask(identity, wish, traceparent=trace, counted=route.counted)
             body = result[route.unwrap] if route.unwrap is not None else result
-            status = 200 if route.status == 201 and _existed(result) else route.status
+            status = 200 if route.status == 201 and existed(result) else route.status
             return json_response(body, status)
 
         return handle
@@ -86,6 +86,18 @@ def _converted(text: str, annotation: Any) -> Any:
 
 
 async def _body_of(request: web.Request, route: Route) -> JSON:
+    return await json_body(request, route.gathers)
+
+
+async def json_body(request: web.Request, gathers: str | None = None) -> JSON:
+    """A request's body, a JSON object; nothing where there is none.
+
+    Args:
+        gathers: the field that holds a list; a body that is a list, or an object without it, is what it holds.
+
+    Raises:
+        ChatError: `invalid`, saying what is wrong with it.
+    """
     try:
         body = await request.read()
     except web.RequestPayloadError as error:
@@ -97,7 +109,6 @@ async def _body_of(request: web.Request, route: Route) -> JSON:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ChatError(ErrorCode.INVALID, f"The body is not JSON: {error}.") from error
-    gathers = route.gathers
     if gathers is not None and isinstance(data, list):
         return {gathers: data}
     if not isinstance(data, dict):
@@ -105,7 +116,8 @@ async def _body_of(request: web.Request, route: Route) -> JSON:
     return data if gathers is None or gathers in data else {gathers: [data]}
 
 
-def _existed(result: JSON) -> bool:
+def existed(result: JSON) -> bool:
+    """Whether what a command was to make was there before."""
     return result.get("created") is False or result.get("duplicate") is True
 
 
@@ -124,15 +136,22 @@ def error_response(error: ChatError) -> web.Response:
     return json_response({"error": error.view().model_dump(mode="json")}, error.row.status, headers)
 
 
+def failure_of(error: Exception, request: web.Request) -> ChatError:
+    """What went wrong in a handler, as an error that can be answered."""
+    if isinstance(error, ChatError):
+        return error
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return ChatError(ErrorCode.TOO_LARGE, f"The body is too large: {error.text}.")
+    return refusal_of(error, request.path)
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong in a handler becomes a response in the one error shape."""
     try:
         return await handler(request)
-    except ChatError as error:
-        return error_response(error)
-    except web.HTTPRequestEntityTooLarge as error:
-        return error_response(ChatError(ErrorCode.TOO_LARGE, f"The body is too large: {error.text}."))
+    except (ChatError, web.HTTPRequestEntityTooLarge) as error:
+        return error_response(failure_of(error, request))
     except web.HTTPNotFound:
         return error_response(ChatError(ErrorCode.NOT_FOUND, f"There is nothing at {request.path}."))
     except web.HTTPMethodNotAllowed as error:
@@ -145,4 +164,4 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: an answer instead of a broken connection
-        return error_response(refusal_of(error, request.path))
+        return error_response(failure_of(error, request))

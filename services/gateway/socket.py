@@ -9,7 +9,6 @@ import itertools
 import secrets
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,6 @@ from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.auth import Identity
 from shared.bus.codec import JSON
-from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.logging import get_logger
 from shared.service import Tasks
@@ -91,6 +89,7 @@ class NativeSocket:
             secrets.token_hex(8),
             identity,
             transport,
+            voice=native.NATIVE,
             limit=self._settings.write_buffer_limit,
             now=self._hub.now(),
         )
@@ -104,7 +103,7 @@ class NativeSocket:
         return socket
 
     async def _serve(self, socket: web.WebSocketResponse, connection: Connection, *, follow: bool) -> None:
-        self._introduce(connection, connection.identity)
+        self._register.introduce(connection, connection.identity)
         connection.follows_rooms = follow
         try:
             await self._welcome(connection)
@@ -112,17 +111,6 @@ class NativeSocket:
             connection.greet([native.refusal(None, error)], self._hub.now())
             connection.close(error.row.close, error.message, self._hub.now())
         await self._read(socket, connection)
-
-    def _introduce(self, connection: Connection, identity: Identity) -> None:
-        """Take a connection's user over as the token and the directory know them, the latter maybe a little later."""
-        present = replace(identity, actor=self._register.complete(identity.actor))
-        connection.identify(present)
-
-        def learned(actor: Actor) -> None:
-            if connection.identity is present:
-                connection.identify(replace(present, actor=actor))
-
-        self._register.record(identity.actor, learned)
 
     async def _welcome(self, connection: Connection) -> None:
         rooms, late = await self._subscriptions.welcome(connection)
@@ -255,7 +243,7 @@ class NativeSocket:
         if (identity.actor.tenant, identity.actor.id) != connection.user:
             raise ChatError(ErrorCode.FORBIDDEN, "The new token is another user's; open a new connection with it.")
         before = connection.identity.actor
-        self._introduce(connection, identity)
+        self._register.introduce(connection, identity)
         if set(before.roles) - set(identity.actor.roles):
             await self._subscriptions.reconcile(connection)
         return {"expires": identity.expires}

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from services.gateway import native
 from services.gateway.connection import Connection, Standing
 from services.gateway.fanout import Fanout
 from services.gateway.hub import Hub
+from services.gateway.voices import About, about
 from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
@@ -76,9 +76,7 @@ class Subscriptions:
             return [], []
         with self._watch(connection) as left:
             rooms = [room for room in await self._rooms_of(connection) if room["id"] not in left]
-            for room in rooms:
-                _learn(connection, room)
-            states, late = await self.join(connection, [room["id"] for room in rooms])
+            states, late = await self.join(connection, rooms)
         return [_summary(room, states[room["id"]]) for room in rooms if room["id"] in states], late
 
     async def _rooms_of(self, connection: Connection) -> list[JSON]:
@@ -93,15 +91,19 @@ class Subscriptions:
                 break
         return rooms[: self._max_rooms]
 
-    async def join(self, connection: Connection, room_ids: list[str]) -> tuple[dict[str, RoomStateView], list[bytes]]:
+    async def join(self, connection: Connection, rooms: list[JSON]) -> tuple[dict[str, RoomStateView], list[bytes]]:
         """Subscribe to rooms; their states, and the frames that have to follow once the client knows the states.
 
         Raises:
             ChatError: where the states cannot be had; what was not subscribed to before is not now.
         """
-        for room_id in room_ids:
-            self._hub.join(connection, room_id)
-        return await self._complete(connection, room_ids)
+        for room in rooms:
+            self._join(connection, room)
+        return await self._complete(connection, [room["id"] for room in rooms])
+
+    def _join(self, connection: Connection, room: JSON) -> None:
+        _learn(connection, room)
+        self._hub.join(connection, room["id"]).about = about(room)
 
     async def _complete(
         self, connection: Connection, room_ids: list[str]
@@ -115,7 +117,7 @@ class Subscriptions:
             except ChatError:
                 for room_id in room_ids:
                     feed = connection.feeds.get(room_id)
-                    if feed is not None and connection not in feed.members:
+                    if feed is not None and connection not in feed.voices[connection.voice]:
                         self._hub.unsubscribe(connection, room_id)
                 raise
             missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
@@ -155,8 +157,7 @@ class Subscriptions:
             room = await self._ask(connection, GetRoom(room_id=room_id))
             if room_id in left:
                 return {}, []
-            _learn(connection, room)
-            return await self.join(connection, [room_id])
+            return await self.join(connection, [room])
 
     @contextmanager
     def _watch(self, connection: Connection) -> Iterator[set[str]]:
@@ -205,7 +206,8 @@ class Subscriptions:
             envelope.get("tenant", ""),
             envelope["data"],
         )
-        told = native.happening(kind, room_id, data)
+        feed = self._hub.feeds.get(room_id)
+        room = feed.about if feed is not None else About(room_id)
         reached = self._readers(room_id)
         if kind == RoomCreated.TYPE:
             for member in data.get("members", ()):
@@ -217,6 +219,8 @@ class Subscriptions:
             connections = self._hub.connections_of(tenant, member["user_id"])
             _restand(connections, room_id, role=Role(member["role"]), muted=member.get("muted", False))
         elif kind == RoomUpdated.TYPE:
+            if feed is not None:
+                feed.about = room = about(data["room"])
             _restand(reached, room_id, closed=data["room"].get("closed", False))
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
@@ -225,7 +229,7 @@ class Subscriptions:
                 self._tasks.spawn(self._return(connection, room_id), f"return {room_id}")
         elif kind == RoomDeleted.TYPE:
             reached |= self._leave(list(reached), room_id)
-        self._hub.post_all(reached, told)
+        self._hub.tell(reached, lambda voice: voice.happening(kind, room, data))
 
     def _readers(self, room_id: str) -> dict[Connection, None]:
         feed = self._hub.feeds.get(room_id)
@@ -242,9 +246,10 @@ class Subscriptions:
     def _begin(self, connection: Connection, room: JSON) -> None:
         """Join a room at once, so that a removal told next finds the subscription; the rest takes its time."""
         room_id = room["id"]
-        _learn(connection, room)
-        if room_id not in connection.feeds and len(connection.feeds) < self._max_rooms:
-            self._hub.join(connection, room_id)
+        if room_id in connection.feeds:
+            _learn(connection, room)
+        elif len(connection.feeds) < self._max_rooms:
+            self._join(connection, room)
             self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
 
     async def _enter_later(self, connection: Connection, room_id: str) -> None:
@@ -255,11 +260,10 @@ class Subscriptions:
                 self._give_up(connection, error)
                 return
         if connection.open and (state := states.get(room_id)) is not None:
-            self._hub.post(
-                connection,
-                native.happening("room.subscribed", room_id, state.model_dump(mode="json", exclude_none=True)),
-            )
-            self._hub.post_all([connection] * bool(late), b"".join(late))
+            shown = state.model_dump(mode="json", exclude_none=True)
+            room = connection.feeds[room_id].about
+            self._hub.post(connection, connection.voice.happening("room.subscribed", room, shown))
+            self._hub.post(connection, b"".join(late))
             self._hub.flush()
 
     async def _return(self, connection: Connection, room_id: str) -> None:

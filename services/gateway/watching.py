@@ -4,7 +4,6 @@ The rooms service says in which rooms a change is told; who follows these here h
 within the tenant. Nothing is kept here but who watches whom, and the latest changes.
 """
 
-from services.gateway import native
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
 from shared.bus.codec import JSON
@@ -85,18 +84,18 @@ class Watching:
             if feed is not None and feed.tenant == tenant:
                 told |= dict.fromkeys(feed.members)
         if told and self._is_news(user, data):
-            self._hub.post_all(told, native.personal(PresenceChanged.TYPE, data))
+            self._hub.tell(told, lambda voice: voice.personal(PresenceChanged.TYPE, data))
 
     def personal(self, envelope: JSON) -> None:
         """Deliver what concerns one user alone to all their connections. Raises KeyError or TypeError."""
         data = dict(envelope["data"])
         connections = self._hub.connections_of(envelope["tenant"], data.pop("user_id"))
         if connections:
-            self._hub.post_all(connections, native.personal(envelope["type"], data))
+            self._hub.tell(connections, lambda voice: voice.personal(envelope["type"], data))
 
     def missed(self) -> None:
         """Changes may have passed unheard, and no number shows it: everybody is to ask again for what they show."""
-        self._hub.post_all(self._hub.connections.values(), native.personal("missed", {}))
+        self._hub.tell(self._hub.connections.values(), lambda voice: voice.personal("missed", {}))
 
     def _is_news(self, user: User, data: JSON) -> bool:
         """Whether a change is newer than the last one told; then it is the last one."""

@@ -13,6 +13,7 @@ from services.gateway.delivered import Delivered
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.native import NATIVE
 from services.gateway.watching import Watching
 from shared.auth import Identity
 from shared.bus.consumer import Consumer
@@ -48,7 +49,7 @@ class Wire(asyncio.Transport):
 def connection(number: int) -> Connection:
     """A client's connection that keeps its frames in `out`."""
     identity = Identity(Actor(id=f"user-{number}"), expires=1e12, tenant_claimed=False)
-    return Connection(f"c{number}", identity, Wire(), limit=2**20, now=0.0)
+    return Connection(f"c{number}", identity, Wire(), voice=NATIVE, limit=2**20, now=0.0)
 
 
 def payload(frame: bytes) -> Any:

@@ -8,6 +8,7 @@ from services.gateway import attendance
 from services.gateway.attendance import Attendance
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
+from services.gateway.native import NATIVE
 from shared.auth import Identity
 from shared.bus.codec import JSON
 from shared.bus.consumer import Consumer
@@ -61,7 +62,7 @@ World = tuple[Hub, Service, Attendance]
 def arrive(hub: Hub, user_id: str) -> Connection:
     """A connection comes."""
     identity = Identity(Actor(id=user_id), expires=1e12, tenant_claimed=True)
-    connection = Connection(f"c{len(hub.connections)}-{user_id}", identity, Wire(), limit=2**20, now=0.0)
+    connection = Connection(f"c{len(hub.connections)}-{user_id}", identity, Wire(), voice=NATIVE, limit=2**20, now=0.0)
     hub.add(connection)
     return connection
 

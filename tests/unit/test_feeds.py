@@ -2,6 +2,7 @@
 
 from services.gateway.connection import Connection
 from services.gateway.feeds import MAX_HELD, Feed
+from services.gateway.native import NATIVE
 from shared.bus.codec import encode_event, join_batch, to_json
 from shared.contracts.messages import TimelinePurged
 from tests.unit.feeds_world import NOW, ROOM, connection, gateway
@@ -53,7 +54,7 @@ class TestFeed:
         feed.join(late)
         for rev in (6, 7, 8):
             feed.accept(rev, rev)
-            feed.offer(rev, b"%d" % rev)
+            feed.offer(rev, {NATIVE: b"%d" % rev})
         assert feed.start(late, "0", 6, 6) == [b"7", b"8"]
         assert late in feed.members
 
@@ -65,7 +66,7 @@ class TestFeed:
         assert feed.start(late, "0", 7, 7) == []
         for rev in (6, 7, 8):
             assert feed.accept(rev, rev)
-            ready, _ = feed.offer(rev, b"")
+            ready, _ = feed.offer(rev, {NATIVE: b""})
             assert ready == ([late] if rev > 7 else [])
             feed.promote()
             assert (late in feed.members) == (rev >= 7)
@@ -78,8 +79,8 @@ class TestFeed:
         late = connection(2)
         feed.join(late)
         for rev in range(1, MAX_HELD + 1):
-            assert feed.offer(rev, b"") == ([], [])
-        assert feed.offer(MAX_HELD + 1, b"") == ([], [late])
+            assert feed.offer(rev, {NATIVE: b""}) == ([], [])
+        assert feed.offer(MAX_HELD + 1, {NATIVE: b""}) == ([], [late])
 
     def test_joining_twice_changes_nothing_for_a_member(self) -> None:
         """A member that subscribes again neither loses nor repeats anything."""

@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 from services.gateway import native
 from services.gateway.schemas.asyncapi import asyncapi
 from services.gateway.schemas.components import references
+from services.gateway.voices import About
 from services.rooms.integrations import read
 from shared.bus.topology import EXCHANGES, durable_queues
 from shared.contracts import media, messages, notifications, people, presence, rooms
@@ -120,8 +121,10 @@ class TestSocket:
         """A timeline change, another happening, a greeting, an ack and an error, as they leave."""
         data = MESSAGES["message.created"]["examples"][0]["payload"]["data"]
         frames = {
-            "message.created": native.timeline("message.created", "room", 1, 2, data),
-            "typing": native.happening("typing", "room", {"room_id": "room", "user_id": "bob", "typing": True}),
+            "message.created": native.NATIVE.timeline("message.created", About("room"), 1, 2, data),
+            "typing": native.NATIVE.happening(
+                "typing", About("room"), {"room_id": "room", "user_id": "bob", "typing": True}
+            ),
             "ready": native.ready(MESSAGES["ready"]["examples"][0]["payload"]["data"]),
             "ping.ack": native.ack(7, {"time": 1.5}),
             "error": native.refusal("7", native.unknown("nonsense")),

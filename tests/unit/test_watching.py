@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
+from services.gateway.native import NATIVE
 from services.gateway.watching import MAX_REMEMBERED, Watching
 from shared.auth import Identity
 from shared.bus.consumer import Consumer
@@ -36,7 +37,7 @@ class World:
         """A connection, following some rooms."""
         number = f"c{len(self.hub.connections)}"
         identity = Identity(Actor(id=user_id, tenant=tenant), expires=1e12, tenant_claimed=True)
-        connection = Connection(number, identity, Wire(), limit=2**20, now=0.0)
+        connection = Connection(number, identity, Wire(), voice=NATIVE, limit=2**20, now=0.0)
         self.hub.add(connection)
         for room_id in rooms:
             feed = self.hub.join(connection, room_id)

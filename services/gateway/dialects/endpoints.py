@@ -1,0 +1,97 @@
+"""The REST endpoints of dialects: one handler for all rows. From a request to its steps, and to a response."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from services.gateway.connection import Connection
+from services.gateway.dialects.rows import Dialect, Route, Say
+from services.gateway.dispatch import Answered, Dispatcher
+from services.gateway.edge import Edge, token_of
+from services.gateway.register import Register
+from services.gateway.rest import BODILESS, Handler, existed, failure_of, json_body
+from services.gateway.sio.voice import now, said
+from services.gateway.steps import Steps
+from shared.auth import Identity
+from shared.bus.codec import JSON
+from shared.contracts.base import Command, Query
+from shared.contracts.errors import ChatError, invalid
+
+
+class Endpoints:
+    """Serves the rows of dialects on an aiohttp application."""
+
+    def __init__(self, edge: Edge, register: Register, dispatcher: Dispatcher, steps: Steps) -> None:
+        self._edge = edge
+        self._register = register
+        self._dispatcher = dispatcher
+        self._steps = steps
+
+    def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> None:
+        """Serve every row. What two dialects have in common is served as the first one says."""
+        taken: set[tuple[str, str]] = set()
+        for dialect in dialects:
+            for route in dialect.routes:
+                key = (route.method, route.path)
+                if key not in taken:
+                    taken.add(key)
+                    app.router.add_route(route.method, route.path, self._handler(dialect, route))
+
+    def _handler(self, dialect: Dialect, route: Route) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                return await self._answer(route, request)
+            except Exception as error:  # noqa: BLE001 - every failure is answered in the dialect's words
+                return _refused(dialect, request, failure_of(error, request))
+
+        return handle
+
+    async def _answer(self, route: Route, request: web.Request) -> web.StreamResponse:
+        data: JSON = {name: request.query[name] for name in request.query if name != "token"}
+        if request.method not in BODILESS:
+            data |= await json_body(request)
+        data |= request.match_info
+        try:
+            wire = route.wire.read(data)
+        except ValidationError as error:
+            raise invalid(error, f"{route.method} {route.path}") from error
+        known: JSON = {"in": wire.model_dump(exclude_none=True), "now": now()}
+        if not route.public:
+            await self._carry_out(route, known, await self._edge.identify(request, token_of(request)))
+        body = said(Say("", route.shape, route.of, many=route.many), known)
+        status = 200 if route.existed and existed(known[route.existed]) else route.status
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async def _carry_out(self, route: Route, known: JSON, identity: Identity) -> None:
+        self._register.record(identity.actor)
+        caller = Caller(self._dispatcher, replace(identity, actor=self._register.complete(identity.actor)))
+        known["me"] = caller.identity.actor.model_dump(mode="json", exclude_none=True)
+        if route.counted:
+            self._dispatcher.count(caller.identity)
+        await self._steps.carry_out(route.steps, known, caller)
+
+
+class Caller:
+    """Somebody who asks over REST (`services.gateway.steps.Asker`)."""
+
+    connection: Connection | None = None
+
+    def __init__(self, dispatcher: Dispatcher, identity: Identity) -> None:
+        self.identity = identity
+        self.here: dict[str, Any] = {}
+        self._dispatcher = dispatcher
+
+    def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
+        """Send a command or query of this caller's. Raises ChatError."""
+        self._dispatcher.send(self.identity, request, body, answered)
+
+
+def _refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
+    view = orjson.loads(error.view().model_dump_json(exclude_none=True))
+    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
+    body = dialect.problem.model_validate(known).model_dump_json()
+    return web.Response(text=body, status=error.row.status, content_type="application/json")

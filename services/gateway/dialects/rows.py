@@ -1,0 +1,238 @@
+"""What a dialect is made of: rows that say how the names and shapes of an existing client API map to the contracts.
+
+A dialect only translates. It has four kinds of rows: `On` (what a socket may send), `Emit` (what it is told), `Greet`
+(what it gets when it connects) and `Route` (a REST endpoint). What cannot be said by one command or query is a list of
+steps, each of which reads what is known by then and adds to it. Pure: services.gateway.steps carries steps out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
+
+from services.gateway.rows import Contract
+from services.gateway.voices import JSON
+from shared.contracts.base import Event
+
+# ── shapes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Wire(BaseModel):
+    """What a client sends. Fields it has besides are passed over: its server did so, too."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    BARE: ClassVar[str | None] = None
+    """The field that a payload which is no object stands for."""
+
+    @classmethod
+    def read(cls, payload: Any) -> Self:
+        """A payload as this shape. Raises ValidationError."""
+        if payload is None:
+            payload = {}
+        if cls.BARE is not None and not isinstance(payload, dict):
+            payload = {cls.BARE: payload}
+        return cls.model_validate(payload)
+
+
+class Shape(BaseModel):
+    """What a client is shown: fields that say from where in what is known they are taken (`at`)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+def at(path: str, default: Any = None, *, omit: bool = False) -> Any:
+    """A field of a shape that is taken from a dotted path; `omit` leaves it out where there is nothing."""
+    first, *rest = path.split(".")
+    alias = AliasPath(first, *(int(part) if part.isdigit() else part for part in rest))
+    if omit:
+        return Field(default=default, validation_alias=alias, exclude_if=lambda value: value is None)
+    return Field(default=default, validation_alias=alias)
+
+
+# ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A value that is known by then, by its dotted path; where there is none, the field is left out."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send a command or query; its result is known as `into` from then on."""
+
+    contract: Contract
+    fields: Mapping[str, Any]
+    into: str = "result"
+    given: At | None = None
+    """Only where this is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """Work something out from what is known."""
+
+    into: str
+    how: Callable[[JSON], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Subscribe the socket to a room; where its timeline stands is known as `state` from then on."""
+
+    room: At
+
+
+@dataclass(frozen=True, slots=True)
+class Unfollow:
+    """End a subscription."""
+
+    room: At
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Say that somebody has started or stopped typing."""
+
+    room: At
+    started: At | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Remember something of the socket: `here.<name>` is known to all that it sends later."""
+
+    name: str
+    value: At | None
+
+
+Step = Ask | Make | Follow | Unfollow | Type | Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Something told to one socket: a name, a shape, and what the shape is taken from (everything, where empty)."""
+
+    name: str
+    shape: type[Shape]
+    of: str = ""
+    many: bool = False
+    """Whether it is a list of such shapes."""
+    kind: str = ""
+    """What the dialect's envelope calls it."""
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class On:
+    """What a socket may send: what it does, and what is said to the sender then.
+
+    The last `Say` is also the acknowledgement, where the client wants one.
+    """
+
+    name: str
+    wire: type[Wire]
+    steps: tuple[Step, ...]
+    says: tuple[Say, ...] = ()
+    ack: Say | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """What a socket is told of an event in a room it follows, or about a user.
+
+    The shape is taken from the event's data, with the room beside it (`room`), once per event or once per item of the
+    list `each`; `spares` is the path of the user who is not told.
+    """
+
+    event: type[Event]
+    name: str
+    shape: type[Shape]
+    each: str = ""
+    spares: str = ""
+    when: Callable[[JSON], bool] = bool
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """What a socket gets when it has connected."""
+
+    say: Say
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A REST endpoint: its fields come from path, query string and JSON body; the response is taken as a `Say` is."""
+
+    method: str
+    path: str
+    wire: type[Wire]
+    steps: tuple[Step, ...]
+    shape: type[Shape]
+    summary: str
+    of: str = ""
+    many: bool = False
+    status: int = 200
+    counted: bool = False
+    existed: str = ""
+    """The result of the step that says whether what was to be made was there: then the status is 200."""
+    public: bool = False
+    """Whether it takes no token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A client API.
+
+    `failure` is the shape of errors on sockets, told as the event `error`; `problem` that of REST's.
+    `follows` says whether a socket hears of all its user's rooms at once, or of those it has joined.
+    """
+
+    name: str
+    on: Mapping[str, On]
+    emit: Mapping[str, tuple[Emit, ...]]
+    greet: tuple[Greet, ...]
+    routes: tuple[Route, ...]
+    failure: Say
+    problem: type[Shape]
+    follows: bool = False
+    envelope: type[Shape] | None = None
+    """What every payload on a socket is put into: a shape of `kind`, `payload` and `now`."""
+    namespaces: tuple[str, ...] = ("/chat", "/")
+    demands: tuple[str, ...] = ()
+    """What the `auth` of a connection must have besides its token."""
+    undecided: bool = False
+    """Whether this stands for a client of which it is not known yet what it speaks."""
+
+
+def dialect(
+    name: str, *, on: tuple[On, ...], emit: tuple[Emit, ...], greet: tuple[Greet, ...] = (), **more: Any
+) -> Dialect:
+    """A dialect from its rows; an event may be told under several names."""
+    told: dict[str, tuple[Emit, ...]] = {}
+    for row in emit:
+        told[row.event.TYPE] = (*told.get(row.event.TYPE, ()), row)
+    return Dialect(name, {row.name: row for row in on}, told, greet, **more)
+
+
+def look_up(known: Any, path: str) -> Any:
+    """What is at a dotted path, None where nothing is."""
+    for part in path.split(".") if path else ():
+        if isinstance(known, Mapping):
+            known = known.get(part)
+        elif isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):
+            known = known[int(part)]
+        else:
+            return None
+    return known

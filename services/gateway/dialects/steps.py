@@ -1,0 +1,43 @@
+"""What several dialects work out from what is known. Pure."""
+
+from typing import Any
+
+from services.gateway.dialects.rows import look_up
+from services.gateway.voices import JSON
+
+EVERYTHING = 2**53
+"""A `seq` past every message: to mark it as read marks all that there is."""
+
+
+def attachment(known: JSON) -> JSON | None:
+    """The file of a message whose sender names it by `file_url`, `file_name`, `file_size` and `mime_type`."""
+    sent = known["in"]
+    if not sent.get("file_url"):
+        return None
+    names = {"url": "file_url", "name": "file_name", "size": "file_size", "mime_type": "mime_type"}
+    return {name: sent[field] for name, field in names.items() if sent.get(field) is not None}
+
+
+def offset_of(known: JSON) -> int:
+    """How many to pass over for `in.page` of `in.limit` each."""
+    return int((known["in"]["page"] - 1) * known["in"]["limit"])
+
+
+def page_of(known: JSON) -> list[Any]:
+    """The part of `rooms` that is `in.page`."""
+    start = offset_of(known)
+    return list(known["rooms"][start : start + known["in"]["limit"]])
+
+
+def by_activity(known: JSON) -> list[JSON]:
+    """The rooms of `list`, each with its state of `states`, the one with the latest message first."""
+    states = {state["room_id"]: state for state in known["states"]["states"]}
+    rooms = [
+        {**room, "state": states.get(room["id"], {}), "active": not room.get("closed", False)}
+        for room in known["list"]["rooms"]
+    ]
+    return sorted(rooms, key=_activity, reverse=True)
+
+
+def _activity(room: JSON) -> str:
+    return str(look_up(room, "state.last_message.created_at") or room["created_at"])

@@ -1,0 +1,134 @@
+"""How a dialect's sockets are spoken to: its rows, as Socket.IO packets."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from typing_extensions import override
+
+from services.gateway.dialects.rows import Dialect, Emit, Say, look_up
+from services.gateway.frames import close_frame, frame
+from services.gateway.sio import packets
+from services.gateway.voices import About, Voice
+from shared.bus.codec import JSON
+
+Sealed = Callable[[bytes], bytes]
+
+
+def separated(packet: bytes) -> bytes:
+    """A packet for a transport that is given packets (`services.gateway.sio.wire`)."""
+    return packet + packets.END
+
+
+def reframed(data: bytes) -> bytes:
+    """Packets that were to be handed over, for a transport that is written frames."""
+    return b"".join(frame(packet) for packet in data.split(packets.END) if packet)
+
+
+def now() -> str:
+    """The time, as dialects write it (ISO 8601, UTC, milliseconds)."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class DialectVoice(Voice):
+    """One dialect in one namespace.
+
+    Args:
+        framed: whether its connections write to WebSockets themselves; else packets are handed to Engine.IO.
+    """
+
+    def __init__(self, dialect: Dialect, namespace: str, *, framed: bool) -> None:
+        self.dialect = dialect
+        self.namespace = namespace
+        self.framed = framed
+        self._seal: Sealed = frame if framed else separated
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @override
+    def timeline(self, kind: str, room: About, seq: int, rev: int, data: JSON) -> bytes:
+        rows = self.dialect.emit.get(kind)
+        return self._told(rows, room, data) if rows else b""
+
+    @override
+    def happening(self, kind: str, room: About, data: JSON) -> bytes:
+        rows = self.dialect.emit.get(kind)
+        return self._told(rows, room, data) if rows else b""
+
+    @override
+    def personal(self, kind: str, data: JSON) -> bytes:
+        rows = self.dialect.emit.get(kind)
+        return self._told(rows, None, data) if rows else b""
+
+    @override
+    def spares(self, kind: str, data: JSON) -> str | None:
+        for row in self.dialect.emit.get(kind, ()):
+            if row.spares:
+                return str(look_up(data, row.spares))
+        return None
+
+    @override
+    def farewell(self, code: int, reason: str) -> bytes:
+        last = self._seal(packets.disconnect(self.namespace))
+        return last + (close_frame(code, reason) if self.framed else b"")
+
+    def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
+        return b"".join(
+            self.event(row.name, self.payload(row.kind, row.shape.model_validate(item).model_dump_json().encode()))
+            for row in rows
+            for item in _items(row, room, data)
+        )
+
+    # ── what is said to one socket ───────────────────────────────────────────────────────────────────────────────
+
+    def say(self, say: Say, known: Mapping[str, Any]) -> bytes:
+        """Something said to one socket."""
+        return self.event(say.name, self.payload(say.kind, said(say, known)))
+
+    def ack(self, number: int, payload: bytes) -> bytes:
+        """An acknowledgement."""
+        return self._seal(packets.ack(self.namespace, number, payload))
+
+    def event(self, name: str, payload: bytes) -> bytes:
+        """An event whose payload is JSON already."""
+        return self._seal(packets.event(self.namespace, name, payload))
+
+    def payload(self, kind: str, payload: bytes) -> bytes:
+        """A payload in the dialect's envelope, where it has one."""
+        envelope = self.dialect.envelope
+        if envelope is None:
+            return payload
+        wrapped = envelope.model_validate({"kind": kind, "payload": orjson.loads(payload), "now": now()})
+        return wrapped.model_dump_json().encode()
+
+
+class Voices:
+    """All voices, made when they are first needed."""
+
+    def __init__(self, dialects: Mapping[str, Dialect]) -> None:
+        self._dialects = dialects
+        self._voices: dict[tuple[str, str, bool], DialectVoice] = {}
+
+    def of(self, dialect: str, namespace: str, *, framed: bool) -> DialectVoice:
+        """The voice of a dialect in a namespace."""
+        key = (dialect, namespace, framed)
+        if key not in self._voices:
+            self._voices[key] = DialectVoice(self._dialects[dialect], namespace, framed=framed)
+        return self._voices[key]
+
+
+def said(say: Say, known: Mapping[str, Any]) -> bytes:
+    """The payload of something said: a shape of what is known, or a list of them."""
+    source = look_up(known, say.of)
+    if say.many:
+        return b"[%b]" % b",".join(say.shape.model_validate(item).model_dump_json().encode() for item in source or ())
+    return say.shape.model_validate(source).model_dump_json().encode()
+
+
+def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
+    beside: JSON = {} if room is None else {"room": room._asdict()}
+    for item in data.get(row.each, ()) if row.each else (data,):
+        whole = {**item, **beside}
+        if row.when(whole):
+            yield whole

@@ -1,0 +1,140 @@
+"""Carries out the steps of dialects' rows: one after the other, without a task per message.
+
+Each step reads what is known and adds to it; the first that fails ends it. What is known begins with `in` (what the
+client sent), `me` (who it is) and, on sockets, `here` (what the socket remembers).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from services.gateway.connection import Connection
+from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, look_up
+from services.gateway.dispatch import Answered
+from services.gateway.hub import Hub
+from services.gateway.subscriptions import Subscriptions
+from services.gateway.typing import Typists
+from shared.bus.codec import JSON
+from shared.contracts.base import Command, Query
+from shared.contracts.errors import ChatError, ErrorCode, invalid
+from shared.service import Tasks
+
+Done = Callable[[ChatError | None], None]
+
+
+class Asker(Protocol):
+    """On whose behalf steps are carried out."""
+
+    connection: Connection | None
+    here: dict[str, Any]
+
+    def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
+        """Send a command or query. Raises ChatError where that is refused at once."""
+
+
+class Steps:
+    """Carries out steps."""
+
+    def __init__(self, hub: Hub, subscriptions: Subscriptions, typists: Typists, tasks: Tasks) -> None:
+        self._hub = hub
+        self._subscriptions = subscriptions
+        self._typists = typists
+        self._tasks = tasks
+
+    def run(self, steps: Sequence[Step], known: JSON, asker: Asker, done: Done) -> None:
+        """Carry steps out; `done` is called once, when all are, or with what one of them has failed by."""
+        self._go(iter(steps), known, asker, done)
+
+    async def carry_out(self, steps: Sequence[Step], known: JSON, asker: Asker) -> None:
+        """Carry steps out, and return when all are. Raises ChatError."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: ChatError | None) -> None:
+            if not ended.done():
+                ended.set_result(None) if error is None else ended.set_exception(error)
+
+        self.run(steps, known, asker, done)
+        await ended
+
+    def _go(self, rest: Any, known: JSON, asker: Asker, done: Done) -> None:
+        try:
+            for step in rest:
+                match step:
+                    case Ask():
+                        if step.given is None or look_up(known, step.given.path):
+                            fields = resolved(step.fields, known)
+                            then = partial(self._answered, rest, known, asker, done, step.into)
+                            asker.send(_request(step, fields), fields, then)
+                            return
+                    case Make():
+                        known[step.into] = step.how(known)
+                    case Keep():
+                        keep(asker.here, step, known)
+                    case Follow():
+                        follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
+                        self._tasks.spawn(follow, "follow")
+                        return
+                    case _:
+                        self._at_once(step, known, asker)
+        except ChatError as error:
+            done(error)
+            return
+        done(None)
+
+    def _answered(
+        self, rest: Any, known: JSON, asker: Asker, done: Done, into: str, result: JSON | None, error: ChatError | None
+    ) -> None:
+        if error is not None:
+            done(error)
+            return
+        known[into] = result
+        self._go(rest, known, asker, done)
+
+    async def _follow(self, rest: Any, known: JSON, asker: Asker, done: Done, room_id: str) -> None:
+        try:
+            known["state"] = await self._subscriptions.follow(_socket(asker), room_id)
+        except ChatError as error:
+            done(error)
+        else:
+            self._go(rest, known, asker, done)
+        self._hub.flush_soon()
+
+    def _at_once(self, step: Unfollow | Type, known: JSON, asker: Asker) -> None:
+        connection, room_id = _socket(asker), str(look_up(known, step.room.path))
+        match step:
+            case Unfollow():
+                self._hub.unsubscribe(connection, room_id)
+            case Type():
+                started = look_up(known, step.started.path) if isinstance(step.started, At) else step.started
+                self._typists.typing(connection, room_id, started=bool(started))
+
+
+def resolved(fields: Mapping[str, Any], known: JSON) -> JSON:
+    """The fields of a request, those left out of which nothing is known."""
+    values = {name: look_up(known, value.path) if isinstance(value, At) else value for name, value in fields.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
+    """Let a socket remember something, or forget it."""
+    value = None if step.value is None else look_up(known, step.value.path)
+    if value is None:
+        here.pop(step.name, None)
+    else:
+        here[step.name] = value
+
+
+def _request(step: Ask, fields: JSON) -> Command | Query:
+    try:
+        return step.contract.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error, step.contract.TYPE) from error
+
+
+def _socket(asker: Asker) -> Connection:
+    if asker.connection is None:
+        raise ChatError(ErrorCode.INVALID, "This is for sockets only.")
+    return asker.connection

@@ -1,0 +1,52 @@
+"""How connections are spoken to: what happens, as bytes that a kind of client reads.
+
+The native protocol is one voice; each dialect has one per way its clients can be reached. A voice is shared by all
+connections that are spoken to alike, so an event is encoded once per voice and not once per connection.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+JSON = dict[str, Any]
+
+
+class About(NamedTuple):
+    """The room that something happens in, as far as clients are told of it along with what happens."""
+
+    id: str
+    type: str = ""
+    name: str | None = None
+    external: dict[str, Any] | None = None
+    """The object of another system that it belongs to: its kind and id."""
+
+
+def about(room: JSON) -> About:
+    """What a room's view (`RoomView`, as JSON) says of it."""
+    return About(room["id"], room["type"], room.get("name"), room.get("external"))
+
+
+class Voice(ABC):
+    """Makes what is written to connections. Every method may return nothing, where these clients are not told."""
+
+    ping: bytes = b""
+    """What asks for a sign of life; nothing where whoever serves the transport sees to that."""
+
+    @abstractmethod
+    def timeline(self, kind: str, room: About, seq: int, rev: int, data: JSON) -> bytes:
+        """A change of a room's timeline. `rev` is the cursor after it."""
+
+    @abstractmethod
+    def happening(self, kind: str, room: About, data: JSON) -> bytes:
+        """Anything else that happens in or to a room."""
+
+    @abstractmethod
+    def personal(self, kind: str, data: JSON) -> bytes:
+        """What happens to a user, or is told to one connection."""
+
+    def spares(self, kind: str, data: JSON) -> str | None:
+        """The user who is not told of it: themselves, mostly."""
+        return None
+
+    @abstractmethod
+    def farewell(self, code: int, reason: str) -> bytes:
+        """The last that is written, before the connection is closed."""
