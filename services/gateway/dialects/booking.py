@@ -41,7 +41,7 @@ from services.gateway.dialects.rows import (
     look_up,
 )
 from services.gateway.dialects.steps import EVERYTHING, attachment, by_activity, offset_of, page_of
-from shared.bus.codec import JSON
+from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
 # ── what it takes ────────────────────────────────────────────────────────────────────────────────────────────────
