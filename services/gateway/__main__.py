@@ -17,6 +17,7 @@ from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
+from services.gateway.sio.recall import Recall
 from services.gateway.sio.server import Sessions
 from services.gateway.sio.session import Serving
 from services.gateway.sio.voice import Voices
@@ -106,6 +107,7 @@ async def main(service: Service) -> None:
         register=register,
         tasks=tasks,
         voices=Voices(ALL),
+        recall=Recall(hub.now),
     )
     sessions = _add_dialects(app, serving, edge)
     Rest(edge, register, dispatcher).add_routes(app, ROUTES)
