@@ -22,6 +22,7 @@ from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
+from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
 from shared.contracts.messages import MessageCreated
 from shared.logging import get_logger
@@ -64,6 +65,7 @@ class Session:
         self._connection = connection
         self.voice = voice
         self.here: dict[str, Any] = {} if departure is None else departure.here
+        self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
 
     @property
@@ -223,9 +225,11 @@ class Session:
 
     def _known(self, sent: JSON) -> JSON:
         actor = self._connection.identity.actor
+        if self._me[0] is not actor:
+            self._me = (actor, actor.model_dump(mode="json", exclude_none=True))
         return {
             "in": sent,
-            "me": actor.model_dump(mode="json", exclude_none=True),
+            "me": self._me[1],
             "here": self.here,
             "connection": self._connection.id,
             "now": now(),
