@@ -44,7 +44,7 @@ class Nothing(Wire):
 class NewRoom(Wire):
     """A room of two."""
 
-    type: str
+    type: str = Field(examples=["customer_hotel_owner"])
     participant1_id: str
     participant2_id: str
     hotel_id: str | None = None
