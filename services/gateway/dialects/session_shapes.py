@@ -136,7 +136,7 @@ class Joined(Shape):
 
 
 class Left(Shape):
-    """The socket is in no session any more."""
+    """The socket has left its session, where it was in one."""
 
     sessionId: str | None = at("here.session_id")
 
