@@ -236,6 +236,6 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("error.code")
+    error: str = at("phrase")
     timestamp: str = at("now")
     path: str = at("path")

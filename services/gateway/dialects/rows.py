@@ -76,6 +76,32 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """Ask one after the other, until one finds something that the caller may see; that is known as `into` then."""
+
+    asks: tuple[Ask, ...]
+    missing: str
+    """What is said where none does, as the error `not_found`."""
+    into: str = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Ask once per item of a list, one after the other; the item is known to `ask` as `item`."""
+
+    over: At
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Go no further where a value is not known, and say why."""
+
+    value: At
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Make:
     """Work something out from what is known."""
 
@@ -92,7 +118,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """End a subscription."""
+    """End a subscription, where there is one."""
 
     room: At
 
@@ -113,7 +139,7 @@ class Keep:
     value: At | None
 
 
-Step = Ask | Make | Follow | Unfollow | Type | Keep
+Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +171,11 @@ class On:
     says: tuple[Say, ...] = ()
     ack: Say | None = None
     counted: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """Whether what the socket sends next may rest on it: then that waits until this is done."""
+        return any(isinstance(step, Follow | Keep) for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One client in one namespace: what it sends becomes steps, and what comes of them is said to it."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,9 @@ class Session:
         self.here: dict[str, Any] = {} if departure is None else departure.here
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
+        self._settling = False
+        self._resuming = False
+        self._waiting: deque[Incoming] = deque()
 
     @property
     def client(self) -> Client:
@@ -141,9 +145,20 @@ class Session:
     # ── what it sends ────────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, incoming: Incoming) -> None:
-        """Take in an event."""
+        """Take in an event; it waits while what it may rest on is under way (`On.settles`)."""
         connection = self._connection
         connection.seen_at = self._serving.hub.now()
+        if not self._settling:
+            self._take(incoming)
+        elif len(self._waiting) < self._serving.settings.max_in_flight:
+            self._waiting.append(incoming)
+        else:
+            self._fail(
+                incoming, ChatError(ErrorCode.OVERLOADED, "Too much waits for what you sent before.", retry_after=0.1)
+            )
+
+    def _take(self, incoming: Incoming) -> None:
+        connection = self._connection
         if not connection.open:
             return
         payload = incoming.arguments[0] if incoming.arguments else None
@@ -188,19 +203,39 @@ class Session:
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
         known = self._known(wire.model_dump(exclude_none=True))
+        self._settling = row.settles
 
         def done(error: ChatError | None) -> None:
-            if error is not None:
-                self._fail(incoming, error)
-                return
-            for say in row.says:
-                self._say(self.voice.say(say, known))
-            if incoming.ack is not None:
-                answer = row.ack or next(iter(row.says[-1:]), None)
-                payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-                self._say(self.voice.ack(incoming.ack, payload))
+            try:
+                self._answer(row, incoming, known, error)
+            finally:
+                if row.settles:
+                    self._settling = False
+                    self._resume()
 
         self._serving.steps.run(row.steps, known, self, done)
+
+    def _resume(self) -> None:
+        """Take in what has waited, up to the next that others may rest on."""
+        if self._resuming:
+            return
+        self._resuming = True
+        try:
+            while self._waiting and not self._settling:
+                self._take(self._waiting.popleft())
+        finally:
+            self._resuming = False
+
+    def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        if error is not None:
+            self._fail(incoming, error)
+            return
+        for say in row.says:
+            self._say(self.voice.say(say, known))
+        if incoming.ack is not None:
+            answer = row.ack or next(iter(row.says[-1:]), None)
+            payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
+            self._say(self.voice.ack(incoming.ack, payload))
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -230,7 +265,7 @@ class Session:
         return {
             "in": sent,
             "me": self._me[1],
-            "here": self.here,
+            "here": dict(self.here),
             "connection": self._connection.id,
             "now": now(),
         }
