@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
+from services.gateway.dialects.refusals import Refusals, refused
 from services.gateway.dialects.rows import Dialect, Route, Say
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.edge import Edge, token_of
@@ -19,17 +19,20 @@ from services.gateway.steps import Steps
 from shared.auth import Identity
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
-from shared.contracts.errors import ChatError, invalid
+from shared.contracts.errors import invalid
 
 
 class Endpoints:
     """Serves the rows of dialects on an aiohttp application."""
 
-    def __init__(self, edge: Edge, register: Register, dispatcher: Dispatcher, steps: Steps) -> None:
+    def __init__(
+        self, edge: Edge, register: Register, dispatcher: Dispatcher, steps: Steps, refusals: Refusals
+    ) -> None:
         self._edge = edge
         self._register = register
         self._dispatcher = dispatcher
         self._steps = steps
+        self._refusals = refusals
 
     def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> None:
         """Serve every row. What two dialects have in common is served as the first one says."""
@@ -39,14 +42,15 @@ class Endpoints:
                 key = (route.method, route.path)
                 if key not in taken:
                     taken.add(key)
-                    app.router.add_route(route.method, route.path, self._handler(dialect, route))
+                    added = app.router.add_route(route.method, route.path, self._handler(dialect, route))
+                    self._refusals.spoken[added] = dialect
 
     def _handler(self, dialect: Dialect, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 return await self._answer(route, request)
             except Exception as error:  # noqa: BLE001 - every failure is answered in the dialect's words
-                return _refused(dialect, request, failure_of(error, request))
+                return refused(dialect, request, failure_of(error, request))
 
         return handle
 
@@ -88,10 +92,3 @@ class Caller:
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this caller's. Raises ChatError."""
         self._dispatcher.send(self.identity, request, body, answered)
-
-
-def _refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
-    view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
-    body = dialect.problem.model_validate(known).model_dump_json()
-    return web.Response(text=body, status=error.row.status, content_type="application/json")
