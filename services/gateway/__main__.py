@@ -19,11 +19,11 @@ from services.gateway.fanout import Fanout
 from services.gateway.figures import Figures
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
-from services.gateway.listeners import Listener, MisboundError, listeners_of
+from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, listeners_of
 from services.gateway.listening import Listening
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
-from services.gateway.sio.server import Sessions
+from services.gateway.sio.server import ENGINE, Sessions
 from services.gateway.sio.session import Serving
 from services.gateway.sio.voice import Voices
 from services.gateway.socket import NativeSocket
@@ -45,6 +45,9 @@ from shared.service import Service, run
 from shared.settings import Settings, SettingsError, unlimited
 
 PREFETCH = 256
+TEAM_ENGINE = "chat"
+"""Engine.IO's path that clients of `team` may have been told."""
+
 GOODBYE = 2.0
 """Seconds clients have to answer the close frame of a restart."""
 
@@ -175,12 +178,15 @@ def _application(
     app.on_response_prepare.append(cors.mark)
     service.add_ops_routes(app, figures.answer)
     app.router.add_get("/ws", socket.handle)
-    sessions = Sessions(serving, edge, dialect=dialect)
-    sessions.add_routes(app)
-    speaking.append(sessions)
+    places = {ENGINE: dialect}
+    if TEAM in DIALECTS and dialect in (AUTO, TEAM):
+        places[TEAM_ENGINE] = TEAM
+    for path, spoken in places.items():
+        speaking.append(Sessions(serving, edge, dialect=spoken, path=path))
+        speaking[-1].add_routes(app)
     others = (other for other in DIALECTS.values() if other is not bound)
-    endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps, refusals)
-    endpoints.add_routes(app, others if bound is None else (bound, *others))
+    endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps)
+    refusals.spoken = endpoints.add_routes(app, others if bound is None else (bound, *others))
     Rest(edge, serving.register, serving.dispatcher).add_routes(app, ROUTES)
     add_pages(app, service.settings.shards)
     return app

@@ -228,7 +228,10 @@ class Requests:
                 jobs.completed += 1
             else:
                 jobs.failed += 1
-            pending.answered(result, error)
+            try:
+                pending.answered(result, error)
+            except Exception as failure:
+                log.error("an answer was not taken", number=number, exc_info=failure)
 
 
 def _outcome_of(reply: JSON) -> tuple[str, JSON | None, ChatError | None]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRoute
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
-from services.gateway.dialects.refusals import Refusals, refused
 from services.gateway.dialects.rows import Dialect, Route, Say
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.edge import Edge, token_of
@@ -19,31 +20,30 @@ from services.gateway.steps import Steps
 from shared.auth import Identity
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
-from shared.contracts.errors import invalid
+from shared.contracts.errors import ChatError, invalid
 
 
 class Endpoints:
     """Serves the rows of dialects on an aiohttp application."""
 
-    def __init__(
-        self, edge: Edge, register: Register, dispatcher: Dispatcher, steps: Steps, refusals: Refusals
-    ) -> None:
+    def __init__(self, edge: Edge, register: Register, dispatcher: Dispatcher, steps: Steps) -> None:
         self._edge = edge
         self._register = register
         self._dispatcher = dispatcher
         self._steps = steps
-        self._refusals = refusals
 
-    def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> None:
-        """Serve every row. What two dialects have in common is served as the first one says."""
+    def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> dict[AbstractRoute, Dialect]:
+        """Serve every row. What two dialects have in common is served as the first one says; whose is what."""
         taken: set[tuple[str, str]] = set()
+        spoken: dict[AbstractRoute, Dialect] = {}
         for dialect in dialects:
             for route in dialect.routes:
                 key = (route.method, route.path)
                 if key not in taken:
                     taken.add(key)
                     added = app.router.add_route(route.method, route.path, self._handler(dialect, route))
-                    self._refusals.spoken[added] = dialect
+                    spoken[added] = dialect
+        return spoken
 
     def _handler(self, dialect: Dialect, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -92,3 +92,11 @@ class Caller:
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this caller's. Raises ChatError."""
         self._dispatcher.send(self.identity, request, body, answered)
+
+
+def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
+    """An error in a dialect's words, with its status."""
+    view = orjson.loads(error.view().model_dump_json(exclude_none=True))
+    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
+    body = dialect.problem.model_validate(known).model_dump_json()
+    return web.Response(text=body, status=error.row.status, content_type="application/json")

@@ -1,12 +1,11 @@
 """In whose words a request is refused: those of the dialect whose path it is, else those of the canonical API."""
 
-import orjson
 from aiohttp import hdrs, web
 from aiohttp.web_urldispatcher import AbstractRoute
 
+from services.gateway.dialects.endpoints import refused
 from services.gateway.dialects.rows import Dialect
 from services.gateway.rest import Handler, error_response
-from services.gateway.sio.voice import now
 from shared.contracts.errors import ChatError, ErrorCode
 
 CANONICAL = ("/v1/", "/ws")
@@ -49,12 +48,3 @@ class Refusals:
         if found.http_exception is None:
             return self.spoken.get(found.route)
         return None if request.path.startswith(CANONICAL) else self._bound
-
-
-def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
-    """An error in a dialect's words, with its status."""
-    view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
-    body = dialect.problem.model_validate(known).model_dump_json()
-    headers = {} if error.retry_after is None else {hdrs.RETRY_AFTER: str(max(1, round(error.retry_after)))}
-    return web.Response(text=body, status=error.row.status, content_type="application/json", headers=headers)
