@@ -172,6 +172,11 @@ class Session:
         else:
             connection.malformed = 0
 
+    def refuse(self, incoming: Incoming, error: ChatError) -> None:
+        """Answer an event that cannot be taken in."""
+        self._connection.refused += 1
+        self._fail(incoming, error)
+
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""
         connection = self._connection
@@ -273,4 +278,4 @@ class Session:
 
 def _problem(name: str, error: ChatError) -> JSON:
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    return {"error": view, "event": name, "status": error.row.status, "now": now()}
+    return {"error": view, "event": name[:100], "status": error.row.status, "now": now()}
