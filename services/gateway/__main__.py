@@ -10,6 +10,7 @@ from services.gateway.attendance import Attendance
 from services.gateway.delivered import Delivered
 from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.dialects.endpoints import Endpoints
+from services.gateway.dialects.team import TEAM
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -40,6 +41,9 @@ from shared.settings import Settings, unlimited
 
 PREFETCH = 256
 BACKLOG = 4096
+TEAM_PATH = "chat"
+"""Engine.IO's path that clients of the team API may be told instead of the usual one."""
+
 GOODBYE = 2.0
 CUT = 1.0
 """Seconds clients have to answer the close frame of a restart, and handlers to end after that."""
@@ -100,7 +104,7 @@ async def main(service: Service) -> None:
         hub=hub,
         dispatcher=dispatcher,
         subscriptions=subscriptions,
-        steps=Steps(hub, subscriptions, typists, tasks),
+        steps=Steps(hub, subscriptions, typists, watching, tasks),
         typists=typists,
         watching=watching,
         register=register,
@@ -153,14 +157,16 @@ async def main(service: Service) -> None:
 
     service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
-    await sessions.close()
+    for listener in sessions:
+        await listener.close()
     await runner.cleanup()
 
 
-def _add_dialects(app: web.Application, serving: Serving, edge: Edge) -> Sessions:
+def _add_dialects(app: web.Application, serving: Serving, edge: Edge) -> list[Sessions]:
     """Serve the dialects, by Socket.IO and REST."""
-    sessions = Sessions(serving, edge)
-    sessions.add_routes(app)
+    sessions = [Sessions(serving, edge), Sessions(serving, edge, dialect=TEAM.name, path=TEAM_PATH)]
+    for listener in sessions:
+        listener.add_routes(app)
     Endpoints(edge, serving.register, serving.dispatcher, serving.steps).add_routes(app, DIALECTS.values())
     return sessions
 

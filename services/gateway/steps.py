@@ -12,17 +12,21 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
-from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, look_up
+from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, Watch, look_up
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
+from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
 
 Done = Callable[[ChatError | None], None]
+
+MAX_GATHERED = 1000
+"""Items of a list past which no further page of it is asked for."""
 
 
 class Asker(Protocol):
@@ -35,13 +39,20 @@ class Asker(Protocol):
         """Send a command or query. Raises ChatError where that is refused at once."""
 
 
+Run = tuple[Any, JSON, Asker, Done]
+"""What is yet to be done, what is known by now, on whose behalf, and whom to tell how it ended."""
+
+
 class Steps:
     """Carries out steps."""
 
-    def __init__(self, hub: Hub, subscriptions: Subscriptions, typists: Typists, tasks: Tasks) -> None:
+    def __init__(
+        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, watching: Watching, tasks: Tasks
+    ) -> None:
         self._hub = hub
         self._subscriptions = subscriptions
         self._typists = typists
+        self._watching = watching
         self._tasks = tasks
 
     def run(self, steps: Sequence[Step], known: JSON, asker: Asker, done: Done) -> None:
@@ -64,18 +75,21 @@ class Steps:
             for step in rest:
                 match step:
                     case Ask():
-                        if step.given is None or look_up(known, step.given.path):
-                            fields = resolved(step.fields, known)
-                            then = partial(self._answered, rest, known, asker, done, step.into)
-                            asker.send(_request(step, fields), fields, then)
+                        if _is_due(step, known):
+                            self._ask(step, resolved(step.fields, known), (), (rest, known, asker, done))
                             return
                     case Make():
                         known[step.into] = step.how(known)
                     case Keep():
                         keep(asker.here, step, known)
                     case Follow():
-                        follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
-                        self._tasks.spawn(follow, "follow")
+                        if _is_due(step, known):
+                            follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
+                            self._tasks.spawn(follow, "follow")
+                            return
+                    case Watch():
+                        watch = self._watch(rest, known, asker, done, look_up(known, step.users.path) or [])
+                        self._tasks.spawn(watch, "watch")
                         return
                     case _:
                         self._at_once(step, known, asker)
@@ -84,22 +98,52 @@ class Steps:
             return
         done(None)
 
+    def _ask(self, step: Ask, fields: JSON, before: Sequence[Any], run: Run) -> None:
+        """Send a request; `before` are the items of earlier pages. Raises ChatError."""
+        run[2].send(_request(step, fields), fields, partial(self._answered, step, fields, before, run))
+
     def _answered(
-        self, rest: Any, known: JSON, asker: Asker, done: Done, into: str, result: JSON | None, error: ChatError | None
+        self, step: Ask, fields: JSON, before: Sequence[Any], run: Run, result: JSON | None, error: ChatError | None
     ) -> None:
+        rest, known, asker, done = run
+        if step.every and result is not None:
+            result[step.every] = items = [*before, *result[step.every]]
+            if (after := result.get("next")) is not None and len(items) < MAX_GATHERED:
+                try:
+                    self._ask(step, {**fields, "after": after}, items, run)
+                except ChatError as refused:
+                    done(refused)
+                return
         if error is not None:
             done(error)
             return
-        known[into] = result
+        known[step.into] = result
         self._go(rest, known, asker, done)
 
     async def _follow(self, rest: Any, known: JSON, asker: Asker, done: Done, room_id: str) -> None:
         try:
-            known["state"] = await self._subscriptions.follow(_socket(asker), room_id)
+            connection = _socket(asker)
+            state = await self._subscriptions.follow(connection, room_id)
+            standing = connection.standing.get(room_id)
+            known["state"] = {**state, "role": None if standing is None else standing.role}
         except ChatError as error:
             done(error)
         else:
             self._go(rest, known, asker, done)
+        self._hub.flush_soon()
+
+    async def _watch(self, rest: Any, known: JSON, asker: Asker, done: Done, user_ids: list[str]) -> None:
+        connection = None
+        try:
+            connection = _socket(asker)
+            known["watched"] = await self._watching.watch_only(connection, user_ids)
+        except ChatError as error:
+            done(error)
+        else:
+            self._go(rest, known, asker, done)
+        finally:
+            if connection is not None and connection.id not in self._hub.connections:
+                self._watching.forget(connection)
         self._hub.flush_soon()
 
     def _at_once(self, step: Unfollow | Type, known: JSON, asker: Asker) -> None:
@@ -125,6 +169,10 @@ def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
         here.pop(step.name, None)
     else:
         here[step.name] = value
+
+
+def _is_due(step: Ask | Follow, known: JSON) -> bool:
+    return step.given is None or bool(look_up(known, step.given.path))
 
 
 def _request(step: Ask, fields: JSON) -> Command | Query:

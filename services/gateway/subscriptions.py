@@ -7,19 +7,21 @@ whoever is told to have left a room while it is looked up does not join it on th
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.connection import Connection, Standing
 from services.gateway.fanout import Fanout
+from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
-from services.gateway.voices import About, about
+from services.gateway.voices import SUBSCRIBED, About, about
 from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
 from shared.contracts.base import Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.contracts.membership import Role, RoomType
-from shared.contracts.messages import GetRoomStates
+from shared.contracts.messages import GetHistory, GetRoomStates, MessageCreated
 from shared.contracts.rooms import (
     EVENTS,
     GetRoom,
@@ -38,6 +40,11 @@ from shared.service import Tasks
 log = get_logger(__name__)
 
 PAGE = 500
+EVER = datetime.min.replace(tzinfo=UTC)
+
+MAX_NEWS = 200
+"""Messages that may have been written in a room before those who have come into it follow it; the latest count."""
+
 MAX_AT_ONCE = 50
 """Users whose subscriptions are looked up at once after the link was lost."""
 
@@ -106,7 +113,7 @@ class Subscriptions:
         self._hub.join(connection, room["id"]).about = about(room)
 
     async def _complete(
-        self, connection: Connection, room_ids: list[str]
+        self, connection: Connection, room_ids: list[str], since: datetime | None = None
     ) -> tuple[dict[str, RoomStateView], list[bytes]]:
         states: dict[str, RoomStateView] = {}
         late: list[bytes] = []
@@ -114,6 +121,8 @@ class Subscriptions:
         while missing:
             try:
                 states |= await self._states(connection, missing)
+                if since is not None and not connection.voice.syncs:
+                    late = await self._news(connection, states, since)
             except ChatError:
                 for room_id in room_ids:
                     feed = connection.feeds.get(room_id)
@@ -122,6 +131,28 @@ class Subscriptions:
                 raise
             missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
         return states, late
+
+    async def _news(self, connection: Connection, states: Mapping[str, RoomStateView], since: datetime) -> list[bytes]:
+        """What has been written since then in rooms that a client has come into, of what their states count.
+
+        For clients that cannot ask for it by `rev`. Raises ChatError.
+        """
+        news: list[bytes] = []
+        for room_id, state in states.items():
+            last, feed = state.last_message, connection.feeds.get(room_id)
+            if last is None or last.created_at < since or feed is None:
+                continue
+            try:
+                page = await self._ask(connection, GetHistory(room_id=room_id, limit=MAX_NEWS))
+            except ChatError as error:
+                if error.row.retryable:
+                    raise
+                continue  # they are out of it again
+            for message in page["messages"]:
+                if message["seq"] <= state.seq and datetime.fromisoformat(message["created_at"]) >= since:
+                    about, seq, rev = feed.about, message["seq"], message["rev"]
+                    news.append(connection.voice.timeline(MessageCreated.TYPE, about, seq, rev, message))
+        return news
 
     def _start(self, connection: Connection, room_id: str, states: dict[str, RoomStateView], late: list[bytes]) -> bool:
         """Complete a subscription, or end it where the user is out of the room; False where it takes a newer state."""
@@ -207,20 +238,21 @@ class Subscriptions:
             envelope["data"],
         )
         feed = self._hub.feeds.get(room_id)
-        room = feed.about if feed is not None else About(room_id)
+        room = _room_of(data, feed, room_id)
         reached = self._readers(room_id)
         if kind == RoomCreated.TYPE:
             for member in data.get("members", ()):
-                reached |= self._enter(tenant, member, data["room"])
+                reached |= self._enter(tenant, member, data["room"], EVER)
         elif kind == MemberAdded.TYPE:
-            reached |= self._enter(tenant, data["member"], data["room"])
+            since = datetime.fromisoformat(data["member"]["joined_at"])
+            reached |= self._enter(tenant, data["member"], data["room"], since)
         elif kind == MemberUpdated.TYPE:
             member = data["member"]
             connections = self._hub.connections_of(tenant, member["user_id"])
             _restand(connections, room_id, role=Role(member["role"]), muted=member.get("muted", False))
         elif kind == RoomUpdated.TYPE:
             if feed is not None:
-                feed.about = room = about(data["room"])
+                feed.about = room
             _restand(reached, room_id, closed=data["room"].get("closed", False))
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
@@ -230,40 +262,46 @@ class Subscriptions:
         elif kind == RoomDeleted.TYPE:
             reached |= self._leave(list(reached), room_id)
         self._hub.tell(reached, lambda voice: voice.happening(kind, room, data))
+        self._hub.stir(reached, kind)
 
     def _readers(self, room_id: str) -> dict[Connection, None]:
         feed = self._hub.feeds.get(room_id)
         return dict.fromkeys(feed.connections) if feed is not None else {}
 
-    def _enter(self, tenant: str, member: JSON, room: JSON) -> dict[Connection, None]:
+    def _enter(self, tenant: str, member: JSON, room: JSON, since: datetime) -> dict[Connection, None]:
         connections = [
             connection for connection in self._hub.connections_of(tenant, member["user_id"]) if connection.follows_rooms
         ]
         for connection in connections:
-            self._begin(connection, {**room, "role": member["role"], "muted": member.get("muted", False)})
+            self._begin(connection, {**room, "role": member["role"], "muted": member.get("muted", False)}, since)
         return dict.fromkeys(connections)
 
-    def _begin(self, connection: Connection, room: JSON) -> None:
-        """Join a room at once, so that a removal told next finds the subscription; the rest takes its time."""
+    def _begin(self, connection: Connection, room: JSON, since: datetime | None = None) -> None:
+        """Join a room at once, so that a removal told next finds the subscription; the rest takes its time.
+
+        Args:
+            since: when its user came into the room, where that has just happened.
+        """
         room_id = room["id"]
         if room_id in connection.feeds:
             _learn(connection, room)
         elif len(connection.feeds) < self._max_rooms:
             self._join(connection, room)
-            self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
+            self._tasks.spawn(self._enter_later(connection, room_id, since), f"enter {room_id}")
 
-    async def _enter_later(self, connection: Connection, room_id: str) -> None:
+    async def _enter_later(self, connection: Connection, room_id: str, since: datetime | None) -> None:
         async with self._gate:
             try:
-                states, late = await self._complete(connection, [room_id])
+                states, late = await self._complete(connection, [room_id], since)
             except ChatError as error:
                 self._give_up(connection, error)
                 return
         if connection.open and (state := states.get(room_id)) is not None:
             shown = state.model_dump(mode="json", exclude_none=True)
             room = connection.feeds[room_id].about
-            self._hub.post(connection, connection.voice.happening("room.subscribed", room, shown))
+            self._hub.post(connection, connection.voice.happening(SUBSCRIBED, room, shown))
             self._hub.post(connection, b"".join(late))
+            self._hub.stir([connection], SUBSCRIBED)
             self._hub.flush()
 
     async def _return(self, connection: Connection, room_id: str) -> None:
@@ -323,6 +361,13 @@ def _learn(connection: Connection, room: JSON) -> None:
         muted=room.get("muted") or False,
         closed=room.get("closed", False),
     )
+
+
+def _room_of(data: JSON, feed: Feed | None, room_id: str) -> About:
+    """What is known of the room that an event is about."""
+    if "room" in data:
+        return about(data["room"])
+    return feed.about if feed is not None else About(room_id)
 
 
 def _restand(connections: Iterable[Connection], room_id: str, **changes: Any) -> None:

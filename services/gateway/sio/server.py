@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import ALL, DIALECTS
+from services.gateway.dialects.rows import Dialect
 from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.session import Serving, Session
@@ -29,6 +30,8 @@ ENGINE = "socket.io"
 """Engine.IO's path, unless a client is told another one."""
 
 PING_TIMEOUT = 20.0
+
+SCHEME = "Bearer "
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
@@ -97,17 +100,15 @@ class Sessions:
         serving = self._serving
         said = auth if isinstance(auth, dict) else {}
         self._edge.admit(client_address(request), serving.hub.now())
+        dialect = ALL[self._dialect_of(namespace, request, said)]
+        _check_credentials(dialect, said)
         identity = await self._edge.identify(request, _bare(said.get("token")) or token_of(request))
         claimed = said.get("userId")
         if claimed is not None and claimed != identity.actor.id:
             raise ChatError(ErrorCode.UNAUTHENTICATED, "The userId is not the token's.")
         serving.hub.check_room_for((identity.actor.tenant, identity.actor.id))
-        dialect = ALL[self._dialect_of(namespace, request, said)]
         if namespace not in dialect.namespaces:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
-        for name in dialect.demands:
-            if name not in said:
-                raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
         engine: AsyncSocket = self._server.eio.sockets[engine_id]
         wire: Wire | None = request.transport if engine.upgraded else EngineWire(engine, partial(self._end, engine))
         if wire is None:
@@ -181,7 +182,9 @@ class Sessions:
         self._serving.tasks.spawn(self._go_over(engine.sid, transport), "upgrade")
 
     async def _go_over(self, engine_id: str, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself, once the queue is written there."""
+        """Let what began by polling write to its WebSocket itself, once it is greeted and the queue is written."""
+        for session in list(self._sessions.get(engine_id, {}).values()):
+            await session.greeted.wait()
         await self._drained(engine_id)
         for session in self._sessions.get(engine_id, {}).values():
             session.go_over(transport)
@@ -200,6 +203,15 @@ class _Json:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+def _check_credentials(dialect: Dialect, auth: Mapping[str, Any]) -> None:
+    """Raise ChatError where a connection's `auth` is not what its dialect demands."""
+    for name in dialect.demands:
+        if not auth.get(name):
+            raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
+    if dialect.bearer and not str(auth.get("token", SCHEME)).startswith(SCHEME):
+        raise ChatError(ErrorCode.UNAUTHENTICATED, f"The token must begin with '{SCHEME}'.")
 
 
 def _bare(token: Any) -> str | None:
