@@ -88,10 +88,11 @@ async def test_people_are_who_one_has_a_direct_chat_with(people: People) -> None
     alice, bob = await people("alice"), await people("bob", gateway=1)
     for person in (alice, bob):
         assert (await person.expect("chat:init_data"))["people"] == []
-    await alice.emit("chat:start_direct", "bob")
+    started = await alice.call("chat:start_direct", "bob")
     here = {"id": "bob", "name": "Bob", "status": "online"}
     assert await listed(alice, "people_list", lambda them: them and them[0]["status"] == "online") == [here]
     assert [one["name"] for one in await listed(bob, "people_list", bool)] == ["Alice"]
+    await alice.call("chat:leave", started["roomId"])  # people are told of wherever one is
     await bob.emit("chat:presence", "away")
     assert await listed(alice, "people_list", lambda them: them[0]["status"] == "away") == [{**here, "status": "away"}]
     assert await alice.expect("chat:presence_update", lambda told: told["status"] == "away")

@@ -1,5 +1,6 @@
 """Who does not get in by the team dialect, by which door one does, and what is refused to those inside."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -71,6 +72,41 @@ async def test_doors(people: People, client: ClientOf, door: dict[str, Any]) -> 
     names = [heard.name for heard in alice.log]
     assert names.count("chat:init_data") == 1
     assert names[0] == "chat:init_data"
+
+
+async def test_nothing_is_lost_or_repeated_by_an_upgrade(people: People, client: ClientOf) -> None:
+    """Whatever happens in the room while a client goes over from polling to a WebSocket."""
+    owner = await client("bob")
+    room = await owner.create_room(members=["alice"])
+
+    async def go_on() -> None:
+        for number in range(200):
+            await owner.send(room.id, str(number))
+
+    alice, _ = await asyncio.gather(people("alice", transports=["polling", "websocket"]), go_on())
+    known = (await alice.expect("chat:init_data"))["rooms"][0]["unreadCount"]
+    await alice.expect("chat:message", lambda message: message["content"] == "199")
+    told = [int(heard.data["content"]) for heard in alice.log if heard.name == "chat:message"]
+    assert told == list(range(told[0], 200))
+    assert told[0] <= known
+
+
+async def test_another_tenant_hears_nothing(
+    stack: Stack, token: TokenOf, people: People, closing: AsyncExitStack
+) -> None:
+    """Not even who has the same id there."""
+    auth = {"token": f"Bearer {token('bob', tenant='elsewhere')}", "userId": "bob"}
+    stranger = await closing.enter_async_context(SioPerson(stack.gateway_urls[0], namespace="/chat/", auth=auth))
+    alice, bob = await people("alice"), await people("bob")
+    for person in (alice, bob, stranger):
+        await person.expect("chat:init_data")
+    room_id = (await alice.call("chat:start_direct", "bob"))["roomId"]
+    await alice.call("chat:send_message", {"roomId": room_id, "content": "Hello"})
+    await bob.expect("chat:message", lambda message: message["content"] == "Hello")
+    await bob.emit("chat:presence", "away")
+    await alice.expect("chat:presence_update", lambda told: told["status"] == "away")
+    assert "message" in await stranger.call("chat:join", room_id)
+    assert {heard.name for heard in stranger.log} == {"chat:init_data", "chat:error"}
 
 
 async def test_who_turns_out_to_speak_it(people: People, client: ClientOf) -> None:

@@ -104,6 +104,23 @@ async def test_history_of_direct_rooms_only(api: ApiOf, client: ClientOf) -> Non
     for room, asked, number in ((direct, "direct", 1), (group, "direct", 0), (group, "group", 1), (direct, "group", 0)):
         page = (await bob("GET", f"{MESSAGES}?roomId={room.id}&type={asked}")).body
         assert len(page["messages"]) == number, (room, asked)
+    await owner.send(group.id, "Hello again")
+    page = (await bob("GET", f"{MESSAGES}?roomId={group.id}&type=direct&limit=1")).body
+    assert page == {"messages": [], "hasMore": False}
+
+
+async def test_deleted_messages_do_not_stop_a_reader(api: ApiOf, client: ClientOf) -> None:
+    """They are left out, but where a page would be empty without them."""
+    owner = await client("alice")
+    room = await owner.create_room()
+    sent = [await owner.send(room.id, f"message {number}") for number in range(3)]
+    for gone in sent[1:]:
+        await owner.delete(gone.message_id)
+    alice = api("alice")
+    page = (await alice("GET", f"{MESSAGES}?roomId={room.id}&limit=2")).body
+    assert ([message["content"] for message in page["messages"]], page["hasMore"]) == (["", ""], True)
+    page = (await alice("GET", f"{MESSAGES}?roomId={room.id}&limit=3")).body
+    assert ([message["content"] for message in page["messages"]], page["hasMore"]) == (["message 0"], False)
 
 
 async def test_reactions(api: ApiOf, client: ClientOf, people: People, refused: Refused) -> None:

@@ -43,6 +43,7 @@ from services.gateway.dialects.team_shapes import (
 from services.gateway.dialects.team_steps import (
     MAX_ASKED,
     MAX_NAMED,
+    more,
     named,
     page,
     partners,
@@ -253,6 +254,7 @@ TEAM = dialect(
                 Make("who", reactors),
                 *NAMES,
                 Make("messages", named),
+                Make("more", more),
             ),
             Messages,
             "Read a page of a room's history.",

@@ -116,7 +116,7 @@ class Messages(Shape):
     """A page of messages, in the order of writing."""
 
     messages: list[Message] = at("messages")
-    hasMore: bool = at("history.has_before")
+    hasMore: bool = at("more")
 
 
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,7 +138,6 @@ class Room(Shape):
     type: RoomKind = at("type")
     lastMessage: LastMessage | None = at("state.last_message", omit=True)
     unreadCount: int = at("state.unread", 0)
-    isEncrypted: bool | None = at("encrypted", omit=True)
     avatar: str | None = at("avatar", omit=True)
 
 
@@ -298,7 +297,9 @@ class Failed(Shape):
 def _in_words(details: Any) -> str | None:
     """The particulars of an error as a text: the fields that are wrong, mostly."""
     if isinstance(details, list):
-        return "; ".join(f"{item['field']}: {item['problem']}" for item in details)
+        return "; ".join(
+            ": ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in details
+        )
     return None if details is None else str(details)
 
 

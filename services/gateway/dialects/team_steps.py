@@ -95,12 +95,24 @@ def unread(known: JSON) -> bool:
     return bool(known["state"]["role"] and known["state"].get("unread"))
 
 
+def is_wanted(known: JSON) -> bool:
+    """Whether `room` is of the kind that was asked for, where one was."""
+    room = known.get("room")
+    return room is None or known["in"]["type"] == ("direct" if room["type"] == "direct" else "group")
+
+
 def page(known: JSON) -> list[JSON]:
     """The messages of `history` that are there still; none of another kind of room than was asked for."""
-    wanted, room = known["in"].get("type"), known.get("room")
-    if room is not None and wanted != ("direct" if room["type"] == "direct" else "group"):
+    if not is_wanted(known):
         return []
-    return [message for message in known["history"]["messages"] if "deleted_at" not in message]
+    messages: list[JSON] = known["history"]["messages"]
+    # Where all of a page is deleted it is shown so: a reader goes on from the first message of each page.
+    return [message for message in messages if "deleted_at" not in message] or messages
+
+
+def more(known: JSON) -> bool:
+    """Whether there are pages before this one."""
+    return is_wanted(known) and bool(known["history"]["has_before"])
 
 
 def reactors(known: JSON) -> list[list[str]]:

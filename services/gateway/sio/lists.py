@@ -25,7 +25,7 @@ SETTLE = 0.1
 PAUSE = 0.9
 """Seconds between an answer and the next question."""
 
-MAX_AT_ONCE = 50
+MAX_AT_ONCE = 16
 """Connections of one gateway whose lists are asked for at the same time; the others wait."""
 
 

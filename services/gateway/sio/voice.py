@@ -139,6 +139,8 @@ def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
 
 def _stirs(dialect: Dialect) -> dict[str, tuple[Refresh, ...]]:
     """The lists that each kind of event may change; each of them may have changed unheard."""
+    if not dialect.refresh:
+        return {}
     stirs: dict[str, tuple[Refresh, ...]] = dict.fromkeys((SUBSCRIBED, RESET, MISSED), dialect.refresh)
     for row in dialect.refresh:
         for event in row.events:
