@@ -5,20 +5,37 @@ client sent), `me` (who it is) and, on sockets, `here` (what the socket remember
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
-from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, Watch, look_up
+from services.gateway.dialects.rows import (
+    Ask,
+    At,
+    Each,
+    Either,
+    Follow,
+    Keep,
+    Make,
+    Need,
+    Step,
+    Type,
+    Unfollow,
+    Watch,
+    look_up,
+)
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
@@ -27,6 +44,9 @@ Done = Callable[[ChatError | None], None]
 
 MAX_GATHERED = 1000
 """Items of a list past which no further page of it is asked for."""
+
+FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
+"""What is answered of something that is not there for this caller."""
 
 
 class Asker(Protocol):
@@ -72,35 +92,59 @@ class Steps:
 
     def _go(self, rest: Any, known: JSON, asker: Asker, done: Done) -> None:
         try:
-            for step in rest:
+            while (step := next(rest, None)) is not None:
                 match step:
-                    case Ask():
-                        if _is_due(step, known):
-                            self._ask(step, resolved(step.fields, known), (), (rest, known, asker, done))
+                    case Each():
+                        rest = chain(_one_by_one(step, known), rest)
+                    case Ask() | Either() | Follow() | Watch():
+                        if self._begin(step, (rest, known, asker, done)):
                             return
-                    case Make():
-                        known[step.into] = step.how(known)
-                    case Keep():
-                        keep(asker.here, step, known)
-                    case Follow():
-                        if _is_due(step, known):
-                            follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
-                            self._tasks.spawn(follow, "follow")
-                            return
-                    case Watch():
-                        watch = self._watch(rest, known, asker, done, look_up(known, step.users.path) or [])
-                        self._tasks.spawn(watch, "watch")
-                        return
                     case _:
                         self._at_once(step, known, asker)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever a step fails by, its client is answered
+            done(refusal_of(error, "a step"))
             return
         done(None)
 
+    def _begin(self, step: Ask | Either | Follow | Watch, run: Run) -> bool:
+        """Begin what takes a while; False where it is left out."""
+        _, known, _, _ = run
+        match step:
+            case Ask(given=At() as given) | Follow(given=At() as given) if not look_up(known, given.path):
+                return False
+            case Ask():
+                self._ask(step, resolved(step.fields, known), (), run)
+            case Either():
+                self._ask_first(step.asks, step, run)
+            case Follow():
+                self._tasks.spawn(self._follow(str(look_up(known, step.room.path)), run), "follow")
+            case Watch():
+                self._tasks.spawn(self._watch(look_up(known, step.users.path) or [], run), "watch")
+        return True
+
     def _ask(self, step: Ask, fields: JSON, before: Sequence[Any], run: Run) -> None:
         """Send a request; `before` are the items of earlier pages. Raises ChatError."""
-        run[2].send(_request(step, fields), fields, partial(self._answered, step, fields, before, run))
+        _, _, asker, _ = run
+        asker.send(_request(step, fields), fields, partial(self._answered, step, fields, before, run))
+
+    def _ask_first(self, asks: Sequence[Ask], step: Either, run: Run) -> None:
+        """Send the first of `asks`, and the next one where it finds nothing."""
+        ask, *others = asks
+        _, known, asker, done = run
+        fields = resolved(ask.fields, known)
+
+        def answered(result: JSON | None, error: ChatError | None) -> None:
+            if error is None or error.code not in FOUND_NOTHING:
+                self._answered(replace(ask, into=step.into), fields, (), run, result, error)
+            elif others:
+                try:
+                    self._ask_first(others, step, run)
+                except ChatError as refused:
+                    done(refused)
+            else:
+                done(ChatError(ErrorCode.NOT_FOUND, step.missing))
+
+        asker.send(_request(ask, fields), fields, answered)
 
     def _answered(
         self, step: Ask, fields: JSON, before: Sequence[Any], run: Run, result: JSON | None, error: ChatError | None
@@ -120,7 +164,8 @@ class Steps:
         known[step.into] = result
         self._go(rest, known, asker, done)
 
-    async def _follow(self, rest: Any, known: JSON, asker: Asker, done: Done, room_id: str) -> None:
+    async def _follow(self, room_id: str, run: Run) -> None:
+        rest, known, asker, done = run
         try:
             connection = _socket(asker)
             state = await self._subscriptions.follow(connection, room_id)
@@ -132,34 +177,51 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    async def _watch(self, rest: Any, known: JSON, asker: Asker, done: Done, user_ids: list[str]) -> None:
-        connection = None
+    async def _watch(self, user_ids: list[str], run: Run) -> None:
+        rest, known, asker, done = run
         try:
             connection = _socket(asker)
-            known["watched"] = await self._watching.watch_only(connection, user_ids)
+            try:
+                known["watched"] = await self._watching.watch_only(connection, user_ids)
+            finally:
+                if connection.id not in self._hub.connections:
+                    self._watching.forget(connection)
         except ChatError as error:
             done(error)
         else:
             self._go(rest, known, asker, done)
-        finally:
-            if connection is not None and connection.id not in self._hub.connections:
-                self._watching.forget(connection)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Unfollow | Type, known: JSON, asker: Asker) -> None:
-        connection, room_id = _socket(asker), str(look_up(known, step.room.path))
+    def _at_once(self, step: Need | Make | Keep | Unfollow | Type, known: JSON, asker: Asker) -> None:
         match step:
+            case Need():
+                if look_up(known, step.value.path) is None:
+                    raise ChatError(ErrorCode.INVALID, step.missing)
+            case Make():
+                known[step.into] = step.how(known)
+            case Keep():
+                keep(asker.here, step, known)
             case Unfollow():
-                self._hub.unsubscribe(connection, room_id)
+                self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
             case Type():
                 started = look_up(known, step.started.path) if isinstance(step.started, At) else step.started
-                self._typists.typing(connection, room_id, started=bool(started))
+                room_id = str(look_up(known, step.room.path))
+                self._typists.typing(_socket(asker), room_id, started=bool(started))
 
 
 def resolved(fields: Mapping[str, Any], known: JSON) -> JSON:
     """The fields of a request, those left out of which nothing is known."""
-    values = {name: look_up(known, value.path) if isinstance(value, At) else value for name, value in fields.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    values = {}
+    for name, value in fields.items():
+        found = look_up(known, value.path) if isinstance(value, At) else value
+        if found is not None:
+            values[name] = found
+    return values
+
+
+def _one_by_one(step: Each, known: JSON) -> Iterator[Step]:
+    for item in look_up(known, step.over.path) or ():
+        yield replace(step.ask, fields=resolved(step.ask.fields, {**known, "item": item}))
 
 
 def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
@@ -169,10 +231,6 @@ def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
         here.pop(step.name, None)
     else:
         here[step.name] = value
-
-
-def _is_due(step: Ask | Follow, known: JSON) -> bool:
-    return step.given is None or bool(look_up(known, step.given.path))
 
 
 def _request(step: Ask, fields: JSON) -> Command | Query:

@@ -7,13 +7,14 @@ whoever is told to have left a room while it is looked up does not join it on th
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from services.gateway.connection import Connection, Standing
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.news import EVER, news
 from services.gateway.voices import SUBSCRIBED, About, about
 from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
@@ -21,7 +22,7 @@ from shared.bus.requests import Requests
 from shared.contracts.base import Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.contracts.membership import Role, RoomType
-from shared.contracts.messages import GetHistory, GetRoomStates, MessageCreated
+from shared.contracts.messages import MAX_PAGE, GetRoomStates, Sync
 from shared.contracts.rooms import (
     EVENTS,
     GetRoom,
@@ -33,17 +34,15 @@ from shared.contracts.rooms import (
     RoomDeleted,
     RoomUpdated,
 )
-from shared.contracts.timeline import RoomStateView
+from shared.contracts.timeline import RoomStateView, RoomSyncView
 from shared.logging import get_logger
 from shared.service import Tasks
 
 log = get_logger(__name__)
 
 PAGE = 500
-EVER = datetime.min.replace(tzinfo=UTC)
-
-MAX_NEWS = 200
-"""Messages that may have been written in a room before those who have come into it follow it; the latest count."""
+MAX_PAGES = 25
+"""Pages of changes that one who comes back is told; with more, they read the room afresh."""
 
 MAX_AT_ONCE = 50
 """Users whose subscriptions are looked up at once after the link was lost."""
@@ -117,12 +116,12 @@ class Subscriptions:
     ) -> tuple[dict[str, RoomStateView], list[bytes]]:
         states: dict[str, RoomStateView] = {}
         late: list[bytes] = []
+        told: list[bytes] = []
         missing = room_ids
         while missing:
             try:
                 states |= await self._states(connection, missing)
-                if since is not None and not connection.voice.syncs:
-                    late = await self._news(connection, states, since)
+                told = await news(self._requests, connection, states, since)
             except ChatError:
                 for room_id in room_ids:
                     feed = connection.feeds.get(room_id)
@@ -130,29 +129,7 @@ class Subscriptions:
                         self._hub.unsubscribe(connection, room_id)
                 raise
             missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
-        return states, late
-
-    async def _news(self, connection: Connection, states: Mapping[str, RoomStateView], since: datetime) -> list[bytes]:
-        """What has been written since then in rooms that a client has come into, of what their states count.
-
-        For clients that cannot ask for it by `rev`. Raises ChatError.
-        """
-        news: list[bytes] = []
-        for room_id, state in states.items():
-            last, feed = state.last_message, connection.feeds.get(room_id)
-            if last is None or last.created_at < since or feed is None:
-                continue
-            try:
-                page = await self._ask(connection, GetHistory(room_id=room_id, limit=MAX_NEWS))
-            except ChatError as error:
-                if error.row.retryable:
-                    raise
-                continue  # they are out of it again
-            for message in page["messages"]:
-                if message["seq"] <= state.seq and datetime.fromisoformat(message["created_at"]) >= since:
-                    about, seq, rev = feed.about, message["seq"], message["rev"]
-                    news.append(connection.voice.timeline(MessageCreated.TYPE, about, seq, rev, message))
-        return news
+        return states, [*told, *late]
 
     def _start(self, connection: Connection, room_id: str, states: dict[str, RoomStateView], late: list[bytes]) -> bool:
         """Complete a subscription, or end it where the user is out of the room; False where it takes a newer state."""
@@ -180,6 +157,21 @@ class Subscriptions:
         if room_id not in states:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
         return states[room_id].model_dump(mode="json", exclude_none=True)
+
+    async def changed(self, connection: Connection, room_id: str, cursor: str) -> list[RoomSyncView]:
+        """What has changed in a room since a cursor; nothing where that is too much. Raises ChatError."""
+        pages: list[RoomSyncView] = []
+        while len(pages) < MAX_PAGES:
+            answer = await self._ask(connection, Sync(cursors={room_id: cursor}, limit=MAX_PAGE))
+            if room_id not in answer["rooms"]:
+                return []
+            pages.append(RoomSyncView.model_validate(answer["rooms"][room_id]))
+            if pages[-1].reset:
+                return []
+            if not pages[-1].has_more:
+                return pages
+            cursor = pages[-1].cursor
+        return []
 
     async def _join_as_allowed(
         self, connection: Connection, room_id: str
