@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 MAX_PARTICIPANTS = 100
 """Participants that one request may name."""
@@ -160,7 +161,7 @@ class Status(Wire):
 
     BARE = "status"
 
-    status: Word
+    status: Word = Field(examples=["away"])
 
 
 # ── what they are shown ──────────────────────────────────────────────────────────────────────────────────────────
@@ -391,5 +392,5 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)

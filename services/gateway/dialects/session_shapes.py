@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 KIND = "session"
 """What sessions are among the objects of other systems."""
@@ -236,7 +237,7 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)
     timestamp: str = at("now")
     path: str = at("path")
