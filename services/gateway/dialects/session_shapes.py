@@ -78,7 +78,7 @@ class PageOf(SessionOf):
 
 
 class RecentOf(SessionOf):
-    """The latest messages of a session."""
+    """The latest messages of a session, those that are deleted left out."""
 
     limit: int = Field(default=10, ge=1, le=200)
 
