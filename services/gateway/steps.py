@@ -165,8 +165,12 @@ class Steps:
 
 def resolved(fields: Mapping[str, Any], known: JSON) -> JSON:
     """The fields of a request, those left out of which nothing is known."""
-    values = {name: look_up(known, value.path) if isinstance(value, At) else value for name, value in fields.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    values = {}
+    for name, value in fields.items():
+        found = look_up(known, value.path) if isinstance(value, At) else value
+        if found is not None:
+            values[name] = found
+    return values
 
 
 def _one_by_one(step: Each, known: JSON) -> Iterator[Step]:

@@ -45,7 +45,7 @@ class Nothing(Wire):
 class NewRoom(Wire):
     """A room of two."""
 
-    type: str
+    type: str = Field(examples=["customer_hotel_owner"])
     participant1_id: str
     participant2_id: str
     hotel_id: str | None = None
@@ -91,6 +91,8 @@ class Message(Shape):
 
     id: str = at("id")
     chat_room_id: str = at("room_id")
+    seq: int = at("seq")
+    """The message's place in the room's order."""
     sender_id: str = at("sender.id")
     sender: Sender = at("sender")
     content: str = at("content")
@@ -202,6 +204,7 @@ class Sent(Shape):
     """A message is kept."""
 
     id: str = at("result.message_id")
+    seq: int = at("result.seq")
     chat_room_id: str = at("in.room_id")
     created_at: str = at("result.created_at")
 

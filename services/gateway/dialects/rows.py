@@ -7,6 +7,7 @@ steps, each of which reads what is known by then and adds to it. Pure: services.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
@@ -257,9 +258,15 @@ def dialect(
     return Dialect(name, {row.name: row for row in on}, told, greet, **more)
 
 
+@cache
+def _parts(path: str) -> tuple[str, ...]:
+    """The parts of a path. There are as many as rows name."""
+    return tuple(path.split(".")) if path else ()
+
+
 def look_up(known: Any, path: str) -> Any:
     """What is at a dotted path, None where nothing is."""
-    for part in path.split(".") if path else ():
+    for part in _parts(path):
         if isinstance(known, Mapping):
             known = known.get(part)
         elif isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):
