@@ -232,7 +232,7 @@ class Rehearsal:
 
 
 def _asks(step: Ask | Either | Each, known: JSON) -> Iterator[tuple[Ask, JSON, str]]:
-    """What a step asks, of what is known then, and as what its answer is known; of several the first one's in the end."""
+    """What a step asks, of what is known then, and as what the answer is known: of several, the first one's last."""
     match step:
         case Ask():
             if step.given is None or look_up(known, step.given.path):
