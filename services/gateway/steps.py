@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -18,6 +19,7 @@ from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
@@ -28,8 +30,11 @@ Done = Callable[[ChatError | None], None]
 class Asker(Protocol):
     """On whose behalf steps are carried out."""
 
-    connection: Connection | None
     here: dict[str, Any]
+
+    @property
+    def connection(self) -> Connection | None:
+        """Their socket, where it is a socket."""
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query. Raises ChatError where that is refused at once."""
@@ -79,8 +84,8 @@ class Steps:
                         return
                     case _:
                         self._at_once(step, known, asker)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - one row's failure must end neither the replies' loop nor a socket
+            done(refusal_of(error, uuid4().hex))
             return
         done(None)
 

@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 import socketio
 from aiohttp import web
 from engineio.async_socket import AsyncSocket
+from engineio.payload import Payload
 from socketio.exceptions import ConnectionRefusedError as Refused
 from typing_extensions import override
 
@@ -19,7 +21,8 @@ from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.session import Serving, Session
-from services.gateway.sio.wire import EngineSocket, EngineWire
+from services.gateway.sio.wire import EngineSocket, EngineWire, Handover, hand_over
+from shared import metrics
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.logging import get_logger
 
@@ -30,6 +33,8 @@ ENGINE = "socket.io"
 
 PING_TIMEOUT = 20.0
 
+_upgraded = metrics.counter("sockets_upgraded", "Clients that began by polling and went over to their WebSocket")
+
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
     """python-socketio, with the events of clients taken in by sessions."""
@@ -39,8 +44,18 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         self._sessions = sessions
 
     @override
-    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: list[Any]) -> None:
-        self._sessions.receive(eio_sid, packets.Incoming(namespace or "/", data[0], data[1:], id))
+    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        """Take in what has come by polling, or by WebSocket and is no event."""
+        text = packets.MESSAGE + data if isinstance(data, str) else ""
+        if text.startswith(packets.EVENT) and self._sessions.taken(eio_sid, text):
+            return
+        if text.startswith(packets.BINARY) or not text:
+            self._sessions.malformed(eio_sid, "binary data is not part of this API")
+            return
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            self._sessions.malformed(eio_sid, str(error))
 
 
 class Sessions:
@@ -56,6 +71,7 @@ class Sessions:
         self._dialect = dialect
         self._path = path
         self._sessions: dict[str, dict[str, Session]] = {}
+        self._transports: WeakKeyDictionary[AsyncSocket, asyncio.Transport] = WeakKeyDictionary()
         self._server = server = Server(
             self,
             async_mode="aiohttp",
@@ -68,7 +84,9 @@ class Sessions:
             async_handlers=False,
             json=_Json,
         )
-        driver = {"websocket": partial(EngineSocket, taken=self._taken, upgraded=self._upgraded)}
+        # What does not fit is dropped unseen by the library; how many there can be is limited by their size already.
+        Payload.max_decode_packets = serving.settings.max_frame_bytes
+        driver = {"websocket": partial(EngineSocket, taken=self.taken, upgraded=self._upgraded)}
         server.eio._async = {**server.eio._async, **driver}  # noqa: SLF001 - the only way to choose this class
         for namespace in server.namespaces:
             server.on("connect", partial(self._connect, namespace), namespace=namespace)
@@ -108,11 +126,12 @@ class Sessions:
         for name in dialect.demands:
             if name not in said:
                 raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
-        engine: AsyncSocket = self._server.eio.sockets[engine_id]
-        wire: Wire | None = request.transport if engine.upgraded else EngineWire(engine, partial(self._end, engine))
-        if wire is None:
+        engine = self._server.eio.sockets.get(engine_id)
+        if engine is None or engine.closing or engine.closed:
             raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
-        voice = serving.voices.of(dialect.name, namespace, framed=bool(engine.upgraded))
+        transport = self._transports.get(engine)
+        wire: Wire = EngineWire(engine, partial(self._end, engine)) if transport is None else Handover(transport)
+        voice = serving.voices.of(dialect.name, namespace, framed=transport is not None)
         connection = Connection(
             secrets.token_hex(8),
             identity,
@@ -137,13 +156,10 @@ class Sessions:
         return at_home[0] if len(at_home) == 1 else self._dialect
 
     async def _greet(self, engine_id: str, session: Session) -> None:
-        await self._drained(engine_id)  # the client first learns that it is connected
+        connection, engine = session.connection, self._server.eio.sockets.get(engine_id)
+        if engine is not None and isinstance(connection.transport, Handover):
+            hand_over(engine, connection, connection.transport)  # the client first learns that it is connected
         await session.greet()
-
-    async def _drained(self, engine_id: str) -> None:
-        engine = self._server.eio.sockets.get(engine_id)
-        while engine is not None and engine.upgraded and not engine.closed and not engine.queue.empty():
-            await engine.queue.join()
 
     async def _disconnect(self, namespace: str, sid: str, reason: str = "") -> None:
         engine_id = self._server.manager.eio_sid_from_sid(sid, namespace)
@@ -155,6 +171,7 @@ class Sessions:
             session.end()
 
     def _end(self, engine: AsyncSocket) -> None:
+        engine.queue.put_nowait(None)  # whoever waits for packets waits in vain
         self._serving.tasks.spawn(engine.close(wait=False, abort=True), "end")
 
     # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,26 +182,36 @@ class Sessions:
         if session is not None:
             session.receive(incoming)
 
-    def _taken(self, engine_id: str, text: str) -> bool:
+    def taken(self, engine_id: str, text: str) -> bool:
+        """Take in a message that may be an event; False where nobody is connected who could have sent one."""
         sessions = self._sessions.get(engine_id)
         if not sessions:
             return False
         try:
             incoming = packets.read(text)
         except packets.Malformed as error:
-            next(iter(sessions.values())).malformed(str(error))
+            self.malformed(engine_id, str(error))
         else:
             self.receive(engine_id, incoming)
         return True
 
-    def _upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
-        self._serving.tasks.spawn(self._go_over(engine.sid, transport), "upgrade")
+    def malformed(self, engine_id: str, problem: str) -> None:
+        """Answer something that is no packet; where nobody is connected yet, nobody is answered."""
+        for session in list(self._sessions.get(engine_id, {}).values())[:1]:
+            session.malformed(problem)
 
-    async def _go_over(self, engine_id: str, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself, once the queue is written there."""
-        await self._drained(engine_id)
-        for session in self._sessions.get(engine_id, {}).values():
-            session.go_over(transport)
+    def _upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
+        self._transports[engine] = transport
+        for session in self._sessions.get(engine.sid, {}).values():
+            self._serving.tasks.spawn(self._go_over(engine, session, transport), "upgrade")
+
+    async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
+        """Let what began by polling write to its WebSocket itself."""
+        await session.greeted.wait()
+        if session.connection.open:
+            session.go_over()
+            hand_over(engine, session.connection, Handover(transport))
+            _upgraded.inc()
 
 
 class _Json:

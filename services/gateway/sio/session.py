@@ -1,12 +1,13 @@
 """One client in one namespace: what it sends becomes steps, and what comes of them is said to it."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
-from services.gateway.connection import Connection, Wire
+from services.gateway.connection import Connection
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On
 from services.gateway.dispatch import Answered, Dispatcher
@@ -19,6 +20,7 @@ from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
 from shared.logging import get_logger
@@ -54,16 +56,22 @@ class Session:
 
     def __init__(self, serving: Serving, connection: Connection, voice: DialectVoice) -> None:
         self._serving = serving
-        self.connection: Connection | None = connection
-        self._connection = connection
+        self.connection = connection
         self.voice = voice
         self.here: dict[str, Any] = {}
+        self.greeted = asyncio.Event()
 
     # ── the beginning and the end ────────────────────────────────────────────────────────────────────────────────
 
     async def greet(self) -> None:
         """Say what a client gets when it has connected, and let it follow its rooms where its dialect says so."""
-        connection, dialect = self._connection, self.voice.dialect
+        try:
+            await self._greet()
+        finally:
+            self.greeted.set()
+
+    async def _greet(self) -> None:
+        connection, dialect = self.connection, self.voice.dialect
         known = self._known({})
         late: list[bytes] = []
         connection.follows_rooms = dialect.follows
@@ -79,28 +87,27 @@ class Session:
             return
         connection.greet([b"".join([*greetings, *late])], self._serving.hub.now())
 
-    def go_over(self, transport: Wire) -> None:
-        """Write to a WebSocket from now on: what began by polling has got one."""
-        connection = self._connection
+    def go_over(self) -> None:
+        """Speak in frames from now on: what began by polling has got a WebSocket. Once it is greeted, not before."""
+        connection = self.connection
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
-        connection.transport = transport
         for feed in connection.feeds.values():
-            feed.revoice(connection, voice)
+            feed.revoice(connection, voice, reframed)
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
 
     def end(self) -> None:
         """The client is gone."""
-        self._serving.typists.forget(self._connection)
-        self._serving.watching.forget(self._connection)
-        self._serving.hub.remove(self._connection)
+        self._serving.typists.forget(self.connection)
+        self._serving.watching.forget(self.connection)
+        self._serving.hub.remove(self.connection)
 
     # ── what it sends ────────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, incoming: Incoming) -> None:
         """Take in an event."""
-        connection = self._connection
+        connection = self.connection
         connection.seen_at = self._serving.hub.now()
         if not connection.open:
             return
@@ -117,7 +124,7 @@ class Session:
 
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""
-        connection = self._connection
+        connection = self.connection
         connection.malformed += 1
         self._say(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
         if connection.malformed >= MAX_MALFORMED:
@@ -135,8 +142,8 @@ class Session:
     def _speak(self, dialect: str) -> None:
         """Go on in the dialect that the client has turned out to speak; it follows no room yet."""
         self.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
-        self._connection.voice = self.voice
-        log.debug("dialect chosen", dialect=dialect, connection=self._connection.id)
+        self.connection.voice = self.voice
+        log.debug("dialect chosen", dialect=dialect, connection=self.connection.id)
 
     def _carry_out(self, row: On, incoming: Incoming, payload: Any) -> None:
         try:
@@ -144,25 +151,34 @@ class Session:
         except ValidationError as error:
             raise invalid(error, incoming.name) from error
         if row.counted:
-            self._serving.dispatcher.count(self._connection.identity)
+            self._serving.dispatcher.count(self.connection.identity)
         known = self._known(wire.model_dump(exclude_none=True))
 
         def done(error: ChatError | None) -> None:
+            try:
+                packets = [] if error is not None else self._answer(row, incoming, known)
+            except ValidationError as misshapen:  # the row does not fit what it was answered
+                error = refusal_of(misshapen, incoming.name)
             if error is not None:
                 self._fail(incoming, error)
                 return
-            for say in row.says:
-                self._say(self.voice.say(say, known))
-            if incoming.ack is not None:
-                answer = row.ack or next(iter(row.says[-1:]), None)
-                payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-                self._say(self.voice.ack(incoming.ack, payload))
+            for packet in packets:
+                self._say(packet)
 
         self._serving.steps.run(row.steps, known, self, done)
 
+    def _answer(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
+        """What is said to the sender of an event when it is carried out."""
+        told = [self.voice.say(say, known) for say in row.says]
+        if incoming.ack is not None:
+            answer = row.ack or next(iter(row.says[-1:]), None)
+            payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
+            told.append(self.voice.ack(incoming.ack, payload))
+        return told
+
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
-        self._serving.dispatcher.submit(self._connection, request, body, answered, counted=False)
+        self._serving.dispatcher.submit(self.connection, request, body, answered, counted=False)
 
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,17 +193,17 @@ class Session:
         return self.voice.say(self.voice.dialect.failure, _problem(name, error))
 
     def _say(self, data: bytes) -> None:
-        if self._connection.open:
-            self._serving.hub.post(self._connection, data)
+        if self.connection.open:
+            self._serving.hub.post(self.connection, data)
             self._serving.hub.flush_soon()
 
     def _known(self, sent: JSON) -> JSON:
-        actor = self._connection.identity.actor
+        actor = self.connection.identity.actor
         return {
             "in": sent,
             "me": actor.model_dump(mode="json", exclude_none=True),
             "here": self.here,
-            "connection": self._connection.id,
+            "connection": self.connection.id,
             "now": now(),
         }
 

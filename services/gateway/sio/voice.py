@@ -12,8 +12,13 @@ from services.gateway.frames import close_frame, frame
 from services.gateway.sio import packets
 from services.gateway.voices import About, Voice
 from shared.bus.codec import JSON
+from shared.contracts.errors import CloseCode
 
 Sealed = Callable[[bytes], bytes]
+
+RETURN = frozenset({CloseCode.RESTART, CloseCode.SLOW_CONSUMER})
+"""After these a client is to connect again. It does not where it is told that it is disconnected: only where the
+connection ends without a word."""
 
 
 def separated(packet: bytes) -> bytes:
@@ -70,8 +75,10 @@ class DialectVoice(Voice):
 
     @override
     def farewell(self, code: int, reason: str) -> bytes:
-        last = self._seal(packets.disconnect(self.namespace))
-        return last + (close_frame(code, reason) if self.framed else b"")
+        if code not in RETURN:
+            last = self._seal(packets.disconnect(self.namespace))
+            return last + (close_frame(code, reason) if self.framed else b"")
+        return close_frame(code, reason) if self.framed else separated(packets.CLOSE)
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         return b"".join(
