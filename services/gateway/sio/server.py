@@ -57,6 +57,13 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
         except (ValueError, TypeError, KeyError, IndexError) as error:
             self._sessions.malformed(eio_sid, str(error))
 
+    @override
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """End it for a request that waits for packets, too: the library would leave it waiting."""
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        if (engine := self.eio.sockets.get(eio_sid)) is not None:
+            asyncio.get_running_loop().call_soon(engine.queue.put_nowait, None)
+
 
 class Sessions:
     """Every Socket.IO client of one listener.
@@ -171,7 +178,6 @@ class Sessions:
             session.end()
 
     def _end(self, engine: AsyncSocket) -> None:
-        engine.queue.put_nowait(None)  # whoever waits for packets waits in vain
         self._serving.tasks.spawn(engine.close(wait=False, abort=True), "end")
 
     # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────
