@@ -184,7 +184,8 @@ async def connections(ground: Ground, http: ClientSession) -> int:
 NO_AUTH: list[Any] = [
     None, 1, "x", [], {}, {"token": None}, {"token": {"a": 1}}, {"token": "Bearer "}, {"token": "a.b.c"},
     {"token": "\u00e9"}, {"token": "VALID", "userId": []}, {"token": "VALID", "userId": "somebody"},
-    {"token": "VALID", "dialect": ["booking"]}, {"token": "VALID", "dialect": {"a": 1}}, {"token": "VALID", "dialect": 7},
+    {"token": "VALID", "dialect": ["booking"]}, {"token": "VALID", "dialect": {"a": 1}},
+    {"token": "VALID", "dialect": 7},
 ]  # fmt: skip
 
 
