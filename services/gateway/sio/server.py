@@ -129,7 +129,7 @@ class Sessions:
         if "j" in request.query:
             # Any page may load a script, and browsers send cookies along: it would be shown what it must not see.
             raise ChatError(ErrorCode.INVALID, "Answers are not given as scripts (JSONP): use polling or WebSocket.")
-        if "sid" not in request.query:
+        if not request.query.get("sid"):  # as the library sees it, to which an empty one is none
             self._edge.admit(client_address(request), self._serving.hub.now())
             if len(self._server.eio.sockets) >= unlimited(self._serving.settings.max_connections):
                 raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
