@@ -23,6 +23,7 @@ from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, list
 from services.gateway.listening import Listening
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
+from services.gateway.sio.recall import Recall
 from services.gateway.sio.server import ENGINE, Sessions
 from services.gateway.sio.session import Serving
 from services.gateway.sio.voice import Voices
@@ -111,6 +112,7 @@ async def main(service: Service) -> None:
         register=register,
         tasks=tasks,
         voices=Voices(ALL),
+        recall=Recall(hub.now),
     )
     speaking: list[Sessions] = []
     application = partial(_application, service, serving, edge, socket, Figures(hub, requests), speaking)

@@ -21,6 +21,7 @@ from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
+from services.gateway.sio.recall import Client, Departure, resumed
 from services.gateway.sio.session import Serving, Session
 from services.gateway.sio.wire import EngineSocket, EngineWire, translated
 from services.gateway.socket import BURST, PENALTY
@@ -170,7 +171,8 @@ class Sessions:
         if claimed is not None and claimed != identity.actor.id:
             raise ChatError(ErrorCode.UNAUTHENTICATED, "The userId is not the token's.")
         serving.hub.check_room_for((identity.actor.tenant, identity.actor.id))
-        dialect = ALL[self._dialect_of(namespace, request, said)]
+        departure = serving.recall.take(Client(identity.actor.tenant, identity.actor.id, namespace))
+        dialect = ALL[self._dialect_of(namespace, request, said, departure)]
         if self._homes.get(namespace, namespace) not in dialect.namespaces:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
         for name in dialect.demands:
@@ -193,9 +195,15 @@ class Sessions:
         )
         serving.hub.add(connection)
         serving.register.introduce(connection, identity)
-        return Session(serving, connection, voice)
+        if departure is not None and departure.dialect != dialect.name:
+            departure = None
+        if places := resumed(said):
+            departure = Departure(dialect.name, places, {} if departure is None else departure.here)
+        return Session(serving, connection, voice, departure)
 
-    def _dialect_of(self, namespace: str, request: web.Request, auth: Mapping[str, Any]) -> str:
+    def _dialect_of(
+        self, namespace: str, request: web.Request, auth: Mapping[str, Any], departure: Departure | None
+    ) -> str:
         named = auth.get("dialect") or request.query.get("dialect")
         if named is not None:
             if str(named) not in DIALECTS:
@@ -204,6 +212,8 @@ class Sessions:
         namespace = self._homes.get(namespace, namespace)
         if self._dialect != "auto":
             return self._dialect
+        if departure is not None:
+            return departure.dialect
         at_home = [dialect.name for dialect in DIALECTS.values() if namespace in dialect.namespaces]
         return at_home[0] if len(at_home) == 1 else self._dialect
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import Any
 
 import orjson
@@ -35,7 +37,13 @@ def reframed(data: bytes) -> bytes:
 
 def now() -> str:
     """The time, as dialects write it (ISO 8601, UTC, milliseconds)."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _instant(time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _instant(milliseconds: int) -> str:
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 class DialectVoice(Voice):
