@@ -47,8 +47,11 @@ FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 class Asker(Protocol):
     """On whose behalf steps are carried out."""
 
-    connection: Connection | None
     here: dict[str, Any]
+
+    @property
+    def connection(self) -> Connection | None:
+        """Their socket, where it is a socket."""
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query. Raises ChatError where that is refused at once."""

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ClientOf, TokenOf
-from tests.harness.engine import Engine, engine
+from tests.harness.bare_engine import Engine, engine
 from tests.harness.gateway import Gateway
 from tests.harness.sio import SioPerson
 

@@ -86,7 +86,8 @@ async def test_bodies_that_make_no_sense(poller: Poller, http: ClientSession, to
         mallory = Poller(http, poller.address.partition("/socket.io")[0])
         await mallory.connect(token("mallory"))
         assert await mallory.post(body) in {200, 400}, body
-        assert await mallory.post("1") in {200, 400}
+        status = await mallory.post("1")
+        assert status in {200, 400}, (body, status)
     assert await poller.post("x" * 70_000) == 413
     assert await poller.post('42/chat,5["nothing"]') == 200
     assert "There is no event" in await poller.until("43/chat,5")
@@ -99,7 +100,6 @@ async def test_requests_that_make_no_sense(poller: Poller, http: ClientSession, 
     wrong = [
         "", "?EIO=3&transport=polling", "?EIO=4&transport=smoke", "?EIO=4&transport=websocket", "?EIO=4&sid=nobody",
         "?EIO=4&transport=polling&sid=%00", "?EIO=4&j=x&transport=polling",
-        f"?EIO=4&transport=websocket&sid={poller.sid}",
     ]  # fmt: skip
     for query in wrong:
         for method in ("GET", "POST"):

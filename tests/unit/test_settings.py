@@ -1,5 +1,7 @@
 """Settings come from the environment, and a wrong one is named, never guessed."""
 
+from typing import Any
+
 import pytest
 
 from shared.settings import Settings, SettingsError, load_settings, unlimited
@@ -63,7 +65,8 @@ def test_names_that_other_servers_had_are_read(
     assert getattr(load_settings(), field) == value
     monkeypatch.setenv(field.upper(), "http://own.example")
     assert getattr(load_settings(), field) == "http://own.example"
-    assert getattr(Settings(**{field: "given"}), field) == "given"
+    given: dict[str, Any] = {field: "given"}
+    assert getattr(Settings(**given), field) == "given"
 
 
 def test_all_malformed_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

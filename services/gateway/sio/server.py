@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 import socketio
@@ -23,8 +24,9 @@ from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.recall import Client, Departure, resumed
 from services.gateway.sio.session import Serving, Session
-from services.gateway.sio.wire import EngineSocket, EngineWire, translated
+from services.gateway.sio.wire import EngineSocket, EngineWire, Handover, hand_over, translated
 from services.gateway.socket import BURST, PENALTY
+from shared import metrics
 from shared.bus.requests import refusal_of
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.settings import unlimited
@@ -36,6 +38,8 @@ ENGINE = "socket.io"
 """Engine.IO's path, unless a client is told another one."""
 
 PING_TIMEOUT = 20.0
+
+_upgraded = metrics.counter("sockets_upgraded", "Clients that began by polling and went over to their WebSocket")
 
 
 CONNECT_TIMEOUT = 45.0
@@ -102,6 +106,7 @@ class Sessions:
         """How many binary messages of a client belong to an event that was refused."""
         extra = serving.settings.websocket_namespace
         self._homes = {extra: CHAT}
+        self._transports: WeakKeyDictionary[AsyncSocket, asyncio.Transport] = WeakKeyDictionary()
         self._server = server = Server(
             self,
             async_mode="aiohttp",
@@ -130,10 +135,13 @@ class Sessions:
         if "j" in request.query:
             # Any page may load a script, and browsers send cookies along: it would be shown what it must not see.
             raise ChatError(ErrorCode.INVALID, "Answers are not given as scripts (JSONP): use polling or WebSocket.")
-        if not request.query.get("sid"):  # as the library sees it, to which an empty one is none
+        engine_id = next(filter(None, request.query.getall("sid", ())), None)  # as the library sees it
+        if engine_id is None:
             self._edge.admit(client_address(request), self._serving.hub.now())
             if len(self._server.eio.sockets) >= unlimited(self._serving.settings.max_connections):
                 raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
+        elif (engine := self._server.eio.sockets.get(engine_id)) is not None and engine.closed:
+            raise ChatError(ErrorCode.INVALID, "This session is over: connect again.")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
@@ -178,13 +186,12 @@ class Sessions:
         for name in dialect.demands:
             if name not in said:
                 raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
-        engine: AsyncSocket | None = self._server.eio.sockets.get(engine_id)
-        if engine is None or engine.closed:
+        engine = self._server.eio.sockets.get(engine_id)
+        if engine is None or engine.closing or engine.closed:
             raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
-        wire: Wire | None = request.transport if engine.upgraded else EngineWire(engine, partial(self._end, engine))
-        if wire is None:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
-        voice = serving.voices.of(dialect.name, namespace, framed=bool(engine.upgraded))
+        transport = self._transports.get(engine)
+        wire: Wire = EngineWire(engine, partial(self._end, engine)) if transport is None else Handover(transport)
+        voice = serving.voices.of(dialect.name, namespace, framed=transport is not None)
         connection = Connection(
             secrets.token_hex(8),
             identity,
@@ -218,15 +225,10 @@ class Sessions:
         return at_home[0] if len(at_home) == 1 else self._dialect
 
     async def _greet(self, engine_id: str, session: Session) -> None:
-        await self._drained(engine_id)  # the client first learns that it is connected
+        connection, engine = session.connection, self._server.eio.sockets.get(engine_id)
+        if engine is not None and isinstance(connection.transport, Handover):
+            hand_over(engine, connection, connection.transport)  # the client first learns that it is connected
         await session.greet()
-
-    async def _drained(self, engine_id: str) -> None:
-        engine = self._server.eio.sockets.get(engine_id)
-        while engine is not None and engine.upgraded and not engine.closed and not engine.queue.empty():
-            with suppress(TimeoutError):  # nobody empties the queue of a socket that is cut
-                async with asyncio.timeout(1.0):
-                    await engine.queue.join()
 
     async def _disconnect(self, namespace: str, sid: str, reason: str = "") -> None:
         engine_id = self._server.manager.eio_sid_from_sid(sid, namespace)
@@ -256,6 +258,7 @@ class Sessions:
             EngineWire(engine, partial(self._end, engine)).close()
 
     def _end(self, engine: AsyncSocket) -> None:
+        engine.queue.put_nowait(None)  # whoever waits for packets waits in vain
         self._serving.tasks.spawn(engine.close(wait=False, abort=True), "end")
 
     # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -329,21 +332,24 @@ class Sessions:
     def toll(self, engine_id: str) -> float:
         """Seconds for which a client is not read after a burst that was mostly refused: its own socket backs up."""
         connections = [session.connection for session in self._sessions.get(engine_id, {}).values()]
-        refused = sum(connection.refused for connection in connections if connection is not None)
+        refused = sum(connection.refused for connection in connections)
         for connection in connections:
-            if connection is not None:
-                connection.refused = 0
+            connection.refused = 0
         return PENALTY if refused > BURST // 2 else 0
 
     def upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
-        """Let a client's sessions go over to its WebSocket."""
-        self._serving.tasks.spawn(self._go_over(engine.sid, transport), "upgrade")
+        """A client has its WebSocket: let its sessions go over."""
+        self._transports[engine] = transport
+        for session in self._sessions.get(engine.sid, {}).values():
+            self._serving.tasks.spawn(self._go_over(engine, session, transport), "upgrade")
 
-    async def _go_over(self, engine_id: str, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself, once the queue is written there."""
-        await self._drained(engine_id)
-        for session in self._sessions.get(engine_id, {}).values():
-            session.go_over(transport)
+    async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
+        """Let what began by polling write to its WebSocket itself."""
+        await session.greeted.wait()
+        if session.connection.open:
+            session.go_over()
+            hand_over(engine, session.connection, Handover(transport))
+            _upgraded.inc()
 
 
 class _Json:

@@ -1,5 +1,6 @@
 """One client in one namespace: what it sends becomes steps, and what comes of them is said to it."""
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from services.gateway.changes import changes
-from services.gateway.connection import Connection, Wire
+from services.gateway.connection import Connection
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On
 from services.gateway.dispatch import Answered, Dispatcher
@@ -22,6 +23,7 @@ from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
@@ -62,10 +64,10 @@ class Session:
         self, serving: Serving, connection: Connection, voice: DialectVoice, departure: Departure | None = None
     ) -> None:
         self._serving = serving
-        self.connection: Connection | None = connection
-        self._connection = connection
+        self.connection = connection
         self.voice = voice
         self.here: dict[str, Any] = {} if departure is None else departure.here
+        self.greeted = asyncio.Event()
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
         self._settling = False
@@ -75,13 +77,19 @@ class Session:
     @property
     def client(self) -> Client:
         """Who this is, when it comes back."""
-        return Client(*self._connection.user, self.voice.namespace)
+        return Client(*self.connection.user, self.voice.namespace)
 
     # ── the beginning and the end ────────────────────────────────────────────────────────────────────────────────
 
     async def greet(self) -> None:
         """Say what a client gets when it has connected, and let it follow its rooms where its dialect says so."""
-        connection, dialect = self._connection, self.voice.dialect
+        try:
+            await self._greet()
+        finally:
+            self.greeted.set()
+
+    async def _greet(self) -> None:
+        connection, dialect = self.connection, self.voice.dialect
         known = self._known({})
         late: list[bytes] = []
         connection.follows_rooms = dialect.follows
@@ -102,7 +110,7 @@ class Session:
 
     async def _missed(self, room_id: str, place: Place, state: JSON | None) -> list[bytes]:
         """Let the client hear of a room again; what it has missed there. Nothing, where it may not read it any more."""
-        subscriptions, connection = self._serving.subscriptions, self._connection
+        subscriptions, connection = self._serving.subscriptions, self.connection
         try:
             state = state or await subscriptions.follow(connection, room_id)
         except ChatError as error:
@@ -121,32 +129,31 @@ class Session:
             if (place.seq < seq <= state["seq"] if kind == MessageCreated.TYPE else rev <= state["rev"])
         ]
 
-    def go_over(self, transport: Wire) -> None:
-        """Write to a WebSocket from now on: what began by polling has got one."""
-        connection = self._connection
+    def go_over(self) -> None:
+        """Speak in frames from now on: what began by polling has got a WebSocket. Once it is greeted, not before."""
+        connection = self.connection
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
-        connection.transport = transport
         for feed in connection.feeds.values():
-            feed.revoice(connection, voice)
+            feed.revoice(connection, voice, reframed)
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
 
     def end(self) -> None:
         """The client is gone, maybe for a short while."""
-        connection = self._connection
+        connection = self.connection
         if self.voice.dialect.follows or connection.feeds:
             departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
             self._serving.recall.keep(self.client, departure)
-        self._serving.typists.forget(self._connection)
-        self._serving.watching.forget(self._connection)
-        self._serving.hub.remove(self._connection)
+        self._serving.typists.forget(connection)
+        self._serving.watching.forget(connection)
+        self._serving.hub.remove(connection)
 
     # ── what it sends ────────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, incoming: Incoming) -> None:
         """Take in an event; it waits while what it may rest on is under way (`On.settles`)."""
-        connection = self._connection
+        connection = self.connection
         connection.seen_at = self._serving.hub.now()
         if not self._settling:
             self._take(incoming)
@@ -158,7 +165,7 @@ class Session:
             )
 
     def _take(self, incoming: Incoming) -> None:
-        connection = self._connection
+        connection = self.connection
         if not connection.open:
             return
         payload = incoming.arguments[0] if incoming.arguments else None
@@ -174,12 +181,12 @@ class Session:
 
     def refuse(self, incoming: Incoming, error: ChatError) -> None:
         """Answer an event that cannot be taken in."""
-        self._connection.refused += 1
+        self.connection.refused += 1
         self._fail(incoming, error)
 
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""
-        connection = self._connection
+        connection = self.connection
         connection.malformed += 1
         self._say(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
         if connection.malformed >= MAX_MALFORMED:
@@ -197,8 +204,8 @@ class Session:
     def _speak(self, dialect: str) -> None:
         """Go on in the dialect that the client has turned out to speak; it follows no room yet."""
         self.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
-        self._connection.voice = self.voice
-        log.debug("dialect chosen", dialect=dialect, connection=self._connection.id)
+        self.connection.voice = self.voice
+        log.debug("dialect chosen", dialect=dialect, connection=self.connection.id)
 
     def _carry_out(self, row: On, incoming: Incoming, payload: Any) -> None:
         try:
@@ -206,13 +213,20 @@ class Session:
         except ValidationError as error:
             raise invalid(error, incoming.name) from error
         if row.counted:
-            self._serving.dispatcher.count(self._connection.identity)
+            self._serving.dispatcher.count(self.connection.identity)
         known = self._known(wire.model_dump(exclude_none=True))
         self._settling = row.settles
 
         def done(error: ChatError | None) -> None:
             try:
-                self._answer(row, incoming, known, error)
+                packets = [] if error is not None else self._answer(row, incoming, known)
+            except ValidationError as misshapen:  # the row does not fit what it was answered
+                error = refusal_of(misshapen, incoming.name)
+            try:
+                if error is None:
+                    self._say(b"".join(packets))
+                else:
+                    self._fail(incoming, error)
             finally:
                 if row.settles:
                     self._settling = False
@@ -231,20 +245,18 @@ class Session:
         finally:
             self._resuming = False
 
-    def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
-        if error is not None:
-            self._fail(incoming, error)
-            return
-        for say in row.says:
-            self._say(self.voice.say(say, known))
+    def _answer(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
+        """What is said to the sender of an event when it is carried out."""
+        told = [self.voice.say(say, known) for say in row.says]
         if incoming.ack is not None:
             answer = row.ack or next(iter(row.says[-1:]), None)
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-            self._say(self.voice.ack(incoming.ack, payload))
+            told.append(self.voice.ack(incoming.ack, payload))
+        return told
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
-        self._serving.dispatcher.submit(self._connection, request, body, answered, counted=False)
+        self._serving.dispatcher.submit(self.connection, request, body, answered, counted=False)
 
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -259,19 +271,19 @@ class Session:
         return self.voice.say(self.voice.dialect.failure, _problem(name, error))
 
     def _say(self, data: bytes) -> None:
-        if self._connection.open:
-            self._serving.hub.post(self._connection, data)
+        if self.connection.open:
+            self._serving.hub.post(self.connection, data)
             self._serving.hub.flush_soon()
 
     def _known(self, sent: JSON) -> JSON:
-        actor = self._connection.identity.actor
+        actor = self.connection.identity.actor
         if self._me[0] is not actor:
             self._me = (actor, actor.model_dump(mode="json", exclude_none=True))
         return {
             "in": sent,
             "me": self._me[1],
             "here": dict(self.here),
-            "connection": self._connection.id,
+            "connection": self.connection.id,
             "now": now(),
         }
 

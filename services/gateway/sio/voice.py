@@ -20,9 +20,11 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
-COME_BACK = frozenset({CloseCode.RESTART, CloseCode.SLOW_CONSUMER})
-
 Sealed = Callable[[bytes], bytes]
+
+RETURN = frozenset({CloseCode.RESTART, CloseCode.SLOW_CONSUMER})
+"""After these a client is to connect again. It does not where it is told that it is disconnected: only where the
+connection ends without a word."""
 
 
 def separated(packet: bytes) -> bytes:
@@ -85,9 +87,10 @@ class DialectVoice(Voice):
 
     @override
     def farewell(self, code: int, reason: str) -> bytes:
-        # Clients come back by themselves, unless they are told that the server does not want them.
-        last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
-        return last + (close_frame(code, reason) if self.framed else b"")
+        if code not in RETURN:
+            last = self._seal(packets.disconnect(self.namespace))
+            return last + (close_frame(code, reason) if self.framed else b"")
+        return close_frame(code, reason) if self.framed else separated(packets.CLOSE)
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         try:
