@@ -1,89 +1,109 @@
-"""A Socket.IO client that does by hand what libraries do by themselves: every request and packet when the test says so.
-
-Packets are texts as Engine.IO protocol 4 has them, such as `42/chat,["send_message",{…}]`.
-"""
+"""A bare Engine.IO client over a WebSocket: sends whatever a test wants, and shows what it is told."""
 
 import asyncio
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 import orjson
-from aiohttp import ClientSession, ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-END = "\x1e"
 PATIENCE = 15.0
 
 
 class Engine:
-    """A client that polls, and upgrades when it is told to.
+    """A WebSocket to `/socket.io/`, past its handshake."""
 
-    `heard` has the packets in the order of arrival, without those that are Engine.IO's own.
-    """
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self.told: list[tuple[str, Any]] = []
+        """Events so far: their names and payloads."""
+        self.dismissed = False
+        """Whether Socket.IO's goodbye was said."""
 
-    def __init__(self, http: ClientSession, url: str) -> None:
-        self.heard: list[str] = []
-        self.socket: ClientWebSocketResponse | None = None
-        self._http = http
-        self._url = f"{url}/socket.io/?EIO=4"
-        self.sid = ""
+    async def send_text(self, text: str) -> None:
+        """Send a text message; where the connection is closed already, nothing."""
+        if not self._socket.closed:
+            await self._socket.send_str(text)
 
-    async def open(self) -> Self:
-        """Begin a session."""
-        alone = {"Connection": "close"}  # no later request comes by this one's connection
-        async with self._http.get(f"{self._url}&transport=polling", headers=alone) as response:
-            self.sid = orjson.loads((await response.text())[1:])["sid"]
-        return self
+    async def send_bytes(self, data: bytes) -> None:
+        """Send a binary message."""
+        await self._socket.send_bytes(data)
 
-    async def connect(self, namespace: str, token: str, **auth: Any) -> None:
-        """Connect to a namespace, by polling, and wait until one is greeted there."""
-        await self.post(f"40{namespace},{orjson.dumps({'token': token, **auth}).decode()}")
-        await self.until(f'42{namespace},["connected"')
-
-    async def post(self, *packets: str) -> None:
-        """Send packets by a request."""
-        data = END.join(packets).encode()
-        async with self._http.post(f"{self._url}&transport=polling&sid={self.sid}", data=data) as response:
-            assert (response.status, await response.text()) == (200, "OK")
-
-    async def poll(self) -> list[str]:
-        """Packets that have come by one request; all of them, Engine.IO's own too."""
-        async with self._http.get(f"{self._url}&transport=polling&sid={self.sid}") as response:
-            text = await response.text()
-            assert response.status == 200, text
-        packets = text.split(END)
-        self._take(packets)
-        return packets
-
-    async def until(self, start: str, times: int = 1) -> None:
-        """Take in what comes, until so many packets have begun so."""
+    async def receive(self) -> str:
+        """The next text. Raises ConnectionError where the connection is closed instead."""
         async with asyncio.timeout(PATIENCE):
-            while sum(packet.startswith(start) for packet in self.heard) < times:
-                if self.socket is None:
-                    await self.poll()
-                else:
-                    self._take([await self.socket.receive_str()])
+            message = await self._socket.receive()
+        if message.type is not WSMsgType.TEXT:
+            raise ConnectionError(f"closed with {self._socket.close_code}")
+        text: str = message.data
+        if text == "2":
+            await self.send_text("3")
+        self.dismissed |= text.startswith("41")
+        if text.startswith("42"):
+            name, payload = orjson.loads(text[text.index("[") :])
+            self.told.append((name, payload))
+        return text
 
-    async def probe(self) -> ClientWebSocketResponse:
-        """Open the WebSocket and try it."""
-        opened = await self._http.ws_connect(f"{self._url}&transport=websocket&sid={self.sid}")
-        await opened.send_str("2probe")
-        assert await opened.receive_str() == "3probe"
-        return opened
+    async def starting_with(self, *starts: str) -> str:
+        """The next text that begins so; others before it are passed over."""
+        while not (text := await self.receive()).startswith(starts):
+            pass
+        return text
 
-    async def upgrade(self, opened: ClientWebSocketResponse) -> None:
-        """Use the WebSocket from now on; what is on the way to the last request is taken in before."""
-        await self.poll()
-        await opened.send_str("5")
-        self.socket = opened
+    async def connect(self, namespace: str, auth: Any) -> None:
+        """Connect to a namespace. Raises ConnectionError where that is refused."""
+        await self.send_text(f"40{namespace},{orjson.dumps(auth).decode()}")
+        text = await self.starting_with(f"40{namespace},", f"44{namespace},")
+        if text.startswith("44"):
+            raise ConnectionError(text)
 
-    async def send(self, packet: str) -> None:
-        """Send a packet by WebSocket."""
-        assert self.socket is not None
-        await self.socket.send_str(packet)
+    async def refused(self, namespace: str) -> Any:
+        """With what a connection to a namespace is refused."""
+        text = await self.starting_with(f"44{namespace},")
+        return orjson.loads(text[text.index(",") + 1 :])
 
-    def told(self, name: str, namespace: str = "/chat") -> list[Any]:
-        """The payloads of all events of a name, until now."""
-        start = f'42{namespace},["{name}",'
-        return [orjson.loads(packet[len(start) : -1]) for packet in self.heard if packet.startswith(start)]
+    async def ack(self, number: int) -> Any:
+        """The acknowledgement of an event."""
+        start = f"43/chat,{number}["
+        return orjson.loads((await self.starting_with(start))[len(start) - 1 :])[0]
 
-    def _take(self, packets: list[str]) -> None:
-        self.heard += [packet for packet in packets if packet[:1] == "4"]
+    async def event(self, name: str, that: Callable[[Any], object] = lambda _payload: True) -> Any:
+        """The payload of the next event of a name (which `that` accepts)."""
+        while True:
+            before = len(self.told)
+            await self.receive()
+            for told, payload in self.told[before:]:
+                if told == name and that(payload):
+                    return payload
+
+    async def ended(self) -> int | None:
+        """Read to the end; the code the server closed with."""
+        try:
+            while True:
+                await self.receive()
+        except ConnectionError:
+            return self._socket.close_code
+
+    def stop_reading(self) -> None:
+        """Leave what comes from now on to the kernel."""
+        connection = self._socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.pause_reading()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, as far as known here."""
+        return self._socket.closed
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._socket.close()
+
+
+async def engine(session: ClientSession, url: str, query: str = "") -> Engine:
+    """Open a WebSocket, and read what Engine.IO says first."""
+    address = f"{url}/socket.io/?EIO=4&transport=websocket{query}"
+    opened = Engine(await session.ws_connect(address, max_msg_size=0, autoping=True))
+    await opened.starting_with("0")
+    return opened

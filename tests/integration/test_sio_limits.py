@@ -12,7 +12,7 @@ from aiohttp import ClientSession, WSServerHandshakeError
 from deploy.embedded.stack import Stack
 from shared.auth import issue_token
 from tests.conftest import ClientOf, TokenOf
-from tests.harness.bare_engine import Engine, engine
+from tests.harness.engine import Engine, engine
 from tests.harness.gateway import Gateway
 from tests.harness.sio import SioPerson
 

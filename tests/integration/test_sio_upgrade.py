@@ -9,18 +9,18 @@ from aiohttp import ClientSession
 
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf, TokenOf
-from tests.harness.engine import Engine
 from tests.harness.person import Person
+from tests.harness.polling import Polling
 
-Open = Callable[[], Awaitable[Engine]]
+Open = Callable[[], Awaitable[Polling]]
 
 
 @pytest.fixture
 async def engine(stack: Stack, http: ClientSession, closing: AsyncExitStack) -> Open:
     """Begins sessions at the first gateway."""
 
-    async def begin() -> Engine:
-        engine = await Engine(http, stack.gateway_urls[0]).open()
+    async def begin() -> Polling:
+        engine = await Polling(http, stack.gateway_urls[0]).open()
 
         async def end() -> None:
             if engine.socket is not None:

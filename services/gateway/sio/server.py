@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import ALL, DIALECTS
+from services.gateway.dialects.rows import Dialect
 from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.recall import Client, Departure, resumed
@@ -39,14 +40,15 @@ ENGINE = "socket.io"
 
 PING_TIMEOUT = 20.0
 
-_upgraded = metrics.counter("sockets_upgraded", "Clients that began by polling and went over to their WebSocket")
-
+SCHEME = "Bearer "
 
 CONNECT_TIMEOUT = 45.0
 """Seconds in which a client has to connect to a namespace, as Socket.IO's own server has it."""
 
 MAX_ODD = 20
 """Things that make no sense, from one client, before it is cut."""
+
+_upgraded = metrics.counter("sockets_upgraded", "Clients that began by polling and went over to their WebSocket")
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
@@ -70,6 +72,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
         self._sessions.gone(eio_sid)
+        if (engine := self.eio.sockets.get(eio_sid)) is not None:  # the library would leave a request waiting
+            asyncio.get_running_loop().call_soon(engine.queue.put_nowait, None)
 
     async def connect(self, engine_id: str, text: str) -> None:
         """Take in a packet that connects to a namespace. Raises ValueError where it is none."""
@@ -99,6 +103,7 @@ class Sessions:
         self._dialect = dialect
         self._path = path
         self._sessions: dict[str, dict[str, Session]] = {}
+        self._transports: WeakKeyDictionary[AsyncSocket, asyncio.Transport] = WeakKeyDictionary()
         self._waiting: dict[str, float] = {}
         """Clients that are connected to no namespace, and since when."""
         self._odd: dict[str, int] = {}
@@ -106,7 +111,6 @@ class Sessions:
         """How many binary messages of a client belong to an event that was refused."""
         extra = serving.settings.websocket_namespace
         self._homes = {extra: CHAT}
-        self._transports: WeakKeyDictionary[AsyncSocket, asyncio.Transport] = WeakKeyDictionary()
         self._server = server = Server(
             self,
             async_mode="aiohttp",
@@ -183,10 +187,8 @@ class Sessions:
         dialect = ALL[self._dialect_of(namespace, request, said, departure)]
         if self._homes.get(namespace, namespace) not in dialect.namespaces:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
-        for name in dialect.demands:
-            if name not in said:
-                raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
-        engine = self._server.eio.sockets.get(engine_id)
+        _check_credentials(dialect, said)
+        engine: AsyncSocket | None = self._server.eio.sockets.get(engine_id)
         if engine is None or engine.closing or engine.closed:
             raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
         transport = self._transports.get(engine)
@@ -226,7 +228,7 @@ class Sessions:
 
     async def _greet(self, engine_id: str, session: Session) -> None:
         connection, engine = session.connection, self._server.eio.sockets.get(engine_id)
-        if engine is not None and isinstance(connection.transport, Handover):
+        if engine is not None and connection is not None and isinstance(connection.transport, Handover):
             hand_over(engine, connection, connection.transport)  # the client first learns that it is connected
         await session.greet()
 
@@ -258,7 +260,6 @@ class Sessions:
             EngineWire(engine, partial(self._end, engine)).close()
 
     def _end(self, engine: AsyncSocket) -> None:
-        engine.queue.put_nowait(None)  # whoever waits for packets waits in vain
         self._serving.tasks.spawn(engine.close(wait=False, abort=True), "end")
 
     # ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,23 +333,25 @@ class Sessions:
     def toll(self, engine_id: str) -> float:
         """Seconds for which a client is not read after a burst that was mostly refused: its own socket backs up."""
         connections = [session.connection for session in self._sessions.get(engine_id, {}).values()]
-        refused = sum(connection.refused for connection in connections)
+        refused = sum(connection.refused for connection in connections if connection is not None)
         for connection in connections:
-            connection.refused = 0
+            if connection is not None:
+                connection.refused = 0
         return PENALTY if refused > BURST // 2 else 0
 
     def upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
-        """A client has its WebSocket: let its sessions go over."""
+        """Let a client's sessions go over to its WebSocket."""
         self._transports[engine] = transport
         for session in self._sessions.get(engine.sid, {}).values():
             self._serving.tasks.spawn(self._go_over(engine, session, transport), "upgrade")
 
     async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself."""
+        """Let what began by polling write to its WebSocket itself, once it is greeted."""
         await session.greeted.wait()
-        if session.connection.open:
+        connection = session.connection
+        if connection is not None and connection.open:
             session.go_over()
-            hand_over(engine, session.connection, Handover(transport))
+            hand_over(engine, connection, Handover(transport))
             _upgraded.inc()
 
 
@@ -365,6 +368,15 @@ class _Json:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+def _check_credentials(dialect: Dialect, auth: Mapping[str, Any]) -> None:
+    """Raise ChatError where a connection's `auth` is not what its dialect demands."""
+    for name in dialect.demands:
+        if not auth.get(name):
+            raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
+    if dialect.bearer and not str(auth.get("token", SCHEME)).startswith(SCHEME):
+        raise ChatError(ErrorCode.UNAUTHENTICATED, f"The token must begin with '{SCHEME}'.")
 
 
 def _bare(token: Any) -> str | None:

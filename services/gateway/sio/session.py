@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from services.gateway.changes import changes
 from services.gateway.connection import Connection
 from services.gateway.dialects.choice import choose
-from services.gateway.dialects.rows import On
+from services.gateway.dialects.rows import On, look_up
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.hub import Hub
 from services.gateway.register import Register
+from services.gateway.sio.lists import MAX_AT_ONCE, Lists
 from services.gateway.sio.packets import Incoming
 from services.gateway.sio.recall import Client, Departure, Place, Recall, places
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
@@ -55,6 +56,7 @@ class Serving:
     tasks: Tasks
     voices: Voices
     recall: Recall
+    lists_gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
 
 
 class Session:
@@ -64,53 +66,60 @@ class Session:
         self, serving: Serving, connection: Connection, voice: DialectVoice, departure: Departure | None = None
     ) -> None:
         self._serving = serving
-        self.connection = connection
+        self.connection: Connection | None = connection
+        self._connection = connection
         self.voice = voice
         self.here: dict[str, Any] = {} if departure is None else departure.here
-        self.greeted = asyncio.Event()
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
         self._settling = False
         self._resuming = False
         self._waiting: deque[Incoming] = deque()
+        self.greeted = asyncio.Event()
+        """Set when the client has been greeted, or will not be any more."""
+        self._lists = Lists(serving, self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything can still be told."""
+        return self._connection.open and self._connection.id in self._serving.hub.connections
 
     @property
     def client(self) -> Client:
         """Who this is, when it comes back."""
-        return Client(*self.connection.user, self.voice.namespace)
+        return Client(*self._connection.user, self.voice.namespace)
 
     # ── the beginning and the end ────────────────────────────────────────────────────────────────────────────────
 
     async def greet(self) -> None:
         """Say what a client gets when it has connected, and let it follow its rooms where its dialect says so."""
-        try:
-            await self._greet()
-        finally:
-            self.greeted.set()
-
-    async def _greet(self) -> None:
-        connection, dialect = self.connection, self.voice.dialect
-        known = self._known({})
+        connection, dialect = self._connection, self.voice.dialect
+        known = self.known({})
         late: list[bytes] = []
+        missed: list[bytes] = []
         connection.follows_rooms = dialect.follows
+        connection.stirred = self._lists.stirred
         try:
-            known["rooms"], late = await self._serving.subscriptions.welcome(connection)
-            greetings = []
+            rooms, late = await self._serving.subscriptions.welcome(connection)
+            known["rooms"] = rooms
             for row in dialect.greet:
                 await self._serving.steps.carry_out(row.steps, known, self)
-                greetings.append(self.voice.say(row.say, known))
-            followed = {room["id"]: room for room in known["rooms"]}
+            followed = {room["id"]: room for room in rooms}
             for room_id, place in self._places.items():
-                greetings += await self._missed(room_id, place, followed.get(room_id))
+                missed += await self._missed(room_id, place, followed.get(room_id))
         except ChatError as error:
             connection.greet([self._refusal("connect", error)], self._serving.hub.now())
             connection.close(error.row.close, error.message, self._serving.hub.now())
-            return
-        connection.greet([b"".join([*greetings, *late])], self._serving.hub.now())
+        else:
+            self._lists.told(known)
+            greetings = [self.voice.say(row.say, known) for row in dialect.greet]
+            connection.greet([b"".join([*greetings, *missed, *late])], self._serving.hub.now())
+        finally:
+            self.greeted.set()
 
     async def _missed(self, room_id: str, place: Place, state: JSON | None) -> list[bytes]:
         """Let the client hear of a room again; what it has missed there. Nothing, where it may not read it any more."""
-        subscriptions, connection = self._serving.subscriptions, self.connection
+        subscriptions, connection = self._serving.subscriptions, self._connection
         try:
             state = state or await subscriptions.follow(connection, room_id)
         except ChatError as error:
@@ -130,8 +139,8 @@ class Session:
         ]
 
     def go_over(self) -> None:
-        """Speak in frames from now on: what began by polling has got a WebSocket. Once it is greeted, not before."""
-        connection = self.connection
+        """Speak in frames from now on: what began by polling has got a WebSocket, and has been greeted."""
+        connection = self._connection
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
         for feed in connection.feeds.values():
@@ -141,19 +150,20 @@ class Session:
 
     def end(self) -> None:
         """The client is gone, maybe for a short while."""
-        connection = self.connection
+        self.greeted.set()
+        connection = self._connection
         if self.voice.dialect.follows or connection.feeds:
             departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
             self._serving.recall.keep(self.client, departure)
-        self._serving.typists.forget(connection)
-        self._serving.watching.forget(connection)
-        self._serving.hub.remove(connection)
+        self._serving.typists.forget(self._connection)
+        self._serving.watching.forget(self._connection)
+        self._serving.hub.remove(self._connection)
 
     # ── what it sends ────────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, incoming: Incoming) -> None:
         """Take in an event; it waits while what it may rest on is under way (`On.settles`)."""
-        connection = self.connection
+        connection = self._connection
         connection.seen_at = self._serving.hub.now()
         if not self._settling:
             self._take(incoming)
@@ -165,7 +175,7 @@ class Session:
             )
 
     def _take(self, incoming: Incoming) -> None:
-        connection = self.connection
+        connection = self._connection
         if not connection.open:
             return
         payload = incoming.arguments[0] if incoming.arguments else None
@@ -181,14 +191,14 @@ class Session:
 
     def refuse(self, incoming: Incoming, error: ChatError) -> None:
         """Answer an event that cannot be taken in."""
-        self.connection.refused += 1
+        self._connection.refused += 1
         self._fail(incoming, error)
 
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""
-        connection = self.connection
+        connection = self._connection
         connection.malformed += 1
-        self._say(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
+        self.post(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
         if connection.malformed >= MAX_MALFORMED:
             connection.close(CloseCode.PROTOCOL, "too many malformed packets", self._serving.hub.now())
 
@@ -202,10 +212,12 @@ class Session:
         return row
 
     def _speak(self, dialect: str) -> None:
-        """Go on in the dialect that the client has turned out to speak; it follows no room yet."""
+        """Go on in the dialect that the client has turned out to speak; until now it has followed no room."""
         self.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
-        self.connection.voice = self.voice
-        log.debug("dialect chosen", dialect=dialect, connection=self.connection.id)
+        self._connection.voice = self.voice
+        log.debug("dialect chosen", dialect=dialect, connection=self._connection.id)
+        if self.voice.dialect.follows and self._connection.greeted:
+            self._serving.tasks.spawn(self.greet(), "greet")
 
     def _carry_out(self, row: On, incoming: Incoming, payload: Any) -> None:
         try:
@@ -213,20 +225,15 @@ class Session:
         except ValidationError as error:
             raise invalid(error, incoming.name) from error
         if row.counted:
-            self._serving.dispatcher.count(self.connection.identity)
-        known = self._known(wire.model_dump(exclude_none=True))
+            self._serving.dispatcher.count(self._connection.identity)
+        known = self.known(wire.model_dump(exclude_none=True))
         self._settling = row.settles
 
         def done(error: ChatError | None) -> None:
             try:
-                packets = [] if error is not None else self._answer(row, incoming, known)
+                self._answer(row, incoming, known, error)
             except ValidationError as misshapen:  # the row does not fit what it was answered
-                error = refusal_of(misshapen, incoming.name)
-            try:
-                if error is None:
-                    self._say(b"".join(packets))
-                else:
-                    self._fail(incoming, error)
+                self._fail(incoming, refusal_of(misshapen, incoming.name[:100]))
             finally:
                 if row.settles:
                     self._settling = False
@@ -245,45 +252,50 @@ class Session:
         finally:
             self._resuming = False
 
-    def _answer(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
-        """What is said to the sender of an event when it is carried out."""
-        told = [self.voice.say(say, known) for say in row.says]
+    def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        if error is not None:
+            self._fail(incoming, error)
+            return
+        for say in row.says:
+            if say.given is None or look_up(known, say.given.path):
+                self.post(self.voice.say(say, known))
         if incoming.ack is not None:
             answer = row.ack or next(iter(row.says[-1:]), None)
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-            told.append(self.voice.ack(incoming.ack, payload))
-        return told
+            self.post(self.voice.ack(incoming.ack, payload))
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
-        self._serving.dispatcher.submit(self.connection, request, body, answered, counted=False)
+        self._serving.dispatcher.submit(self._connection, request, body, answered, counted=False)
 
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
     def _fail(self, incoming: Incoming, error: ChatError) -> None:
-        self._say(self._refusal(incoming.name, error))
+        self.post(self._refusal(incoming.name, error))
         if incoming.ack is not None:
             failure = self.voice.dialect.failure
             payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
-            self._say(self.voice.ack(incoming.ack, payload))
+            self.post(self.voice.ack(incoming.ack, payload))
 
     def _refusal(self, name: str, error: ChatError) -> bytes:
         return self.voice.say(self.voice.dialect.failure, _problem(name, error))
 
-    def _say(self, data: bytes) -> None:
-        if self.connection.open:
-            self._serving.hub.post(self.connection, data)
+    def post(self, data: bytes) -> None:
+        """Tell the client, with whatever else is told now."""
+        if self._connection.open:
+            self._serving.hub.post(self._connection, data)
             self._serving.hub.flush_soon()
 
-    def _known(self, sent: JSON) -> JSON:
-        actor = self.connection.identity.actor
+    def known(self, sent: JSON) -> JSON:
+        """What is known before the first step of something that this client has `sent`."""
+        actor = self._connection.identity.actor
         if self._me[0] is not actor:
             self._me = (actor, actor.model_dump(mode="json", exclude_none=True))
         return {
             "in": sent,
             "me": self._me[1],
             "here": dict(self.here),
-            "connection": self.connection.id,
+            "connection": self._connection.id,
             "now": now(),
         }
 

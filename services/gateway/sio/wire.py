@@ -161,8 +161,7 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
         try:
             await self.handler(self)
         finally:
-            if not self._engine.upgraded:
-                self._engine.upgrading = False  # given up: the library would let the client poll in vain
+            self._engine.upgrading = False  # where it has not come to that, the client goes on polling
         return self._sock
 
     @override
