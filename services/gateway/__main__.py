@@ -15,8 +15,11 @@ from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
+from services.gateway.looking import Onlookers
+from services.gateway.naming import Naming
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
+from services.gateway.signals import Signals
 from services.gateway.sio.server import Sessions
 from services.gateway.sio.session import Serving
 from services.gateway.sio.voice import Voices
@@ -70,10 +73,10 @@ async def main(service: Service) -> None:
     edge = Edge(settings, Authenticator(settings))
     watching = Watching(hub, requests)
     delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
-    fanout = Fanout(hub, events, requests, watching, delivered)
+    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks))
     attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
-    typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
+    typists, onlookers = _signs_of_life(hub, publisher, settings)
     dispatcher = Dispatcher(
         requests,
         hub,
@@ -88,6 +91,7 @@ async def main(service: Service) -> None:
         dispatcher=dispatcher,
         subscriptions=subscriptions,
         typists=typists,
+        onlookers=onlookers,
         watching=watching,
         register=register,
         tasks=tasks,
@@ -100,7 +104,7 @@ async def main(service: Service) -> None:
         hub=hub,
         dispatcher=dispatcher,
         subscriptions=subscriptions,
-        steps=Steps(hub, subscriptions, typists, tasks),
+        steps=Steps(hub, subscriptions, typists, onlookers, tasks),
         typists=typists,
         watching=watching,
         register=register,
@@ -129,6 +133,7 @@ async def main(service: Service) -> None:
         "room events": subscriptions.run(),
         "overflows": watch_overflows(overflows, {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}),
         "typing": typists.run(),
+        "looking": onlookers.run(),
         "delivered": delivered.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),
@@ -149,12 +154,18 @@ async def main(service: Service) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await hub.empty.wait()
+        onlookers.end()
         attendance.leave()
 
     service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
     await sessions.close()
     await runner.cleanup()
+
+
+def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[Typists, Onlookers]:
+    signals = Signals(publisher, source=f"/{settings.name}", shards=settings.shards)
+    return Typists(hub, signals), Onlookers(hub, signals)
 
 
 def _add_dialects(app: web.Application, serving: Serving, edge: Edge) -> Sessions:

@@ -6,6 +6,7 @@ broker link was lost. What one event's failure breaks is that event only.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import groupby
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.naming import Naming
 from services.gateway.voices import Voice
 from services.gateway.watching import Watching
 from shared import metrics
@@ -57,9 +59,16 @@ class Fanout:
     """Delivers timeline events to the feeds, and hands on those that are about no room."""
 
     def __init__(
-        self, hub: Hub, consumer: Consumer, requests: Requests, watching: Watching, delivered: Delivered
+        self,
+        hub: Hub,
+        consumer: Consumer,
+        requests: Requests,
+        watching: Watching,
+        delivered: Delivered,
+        naming: Naming,
     ) -> None:
         self._watching = watching
+        self._naming = naming
         self._hub = hub
         self._consumer = consumer
         self._delivered = delivered
@@ -119,6 +128,8 @@ class Fanout:
             shown = shown["message"]
         seq = envelope["roomseq"]
         frames = {voice: voice.timeline(kind, feed.about, seq, rev, shown) for voice in feed.voices}
+        if kind == MessageCreated.TYPE:
+            feed.name(seq, shown["id"])
         if feed.accept(seq, rev):
             feed.cleared = max(feed.cleared, cleared)
             self._post(feed, rev, frames)
@@ -128,11 +139,22 @@ class Fanout:
             self.heal(feed)
 
     def _tell(self, feed: Feed, kind: str, data: JSON) -> None:
-        for voice, members in feed.voices.items():
-            told: Iterable[Connection] = members
-            if (spared := voice.spares(kind, data)) is not None:
-                told = [connection for connection in members if connection.user[1] != spared]
-            self._hub.post_all(told, voice.happening(kind, feed.about, data))
+        for voice in feed.voices:
+            missing = [seq for seq in voice.unnamed(kind, data) if seq not in feed.names]
+            say = partial(self._say, voice, feed, kind, data)
+            if missing:
+                self._naming.find(feed, missing, say)
+            else:
+                say()
+
+    def _say(self, voice: Voice, feed: Feed, kind: str, data: JSON) -> None:
+        """Tell those who are spoken to in one voice."""
+        members = feed.voices.get(voice, {})
+        told: Iterable[Connection] = members
+        if (spared := voice.spares(kind, data)) is not None:
+            told = [connection for connection in members if connection.user[1] != spared]
+        names = {seq: feed.names[seq] for seq in voice.unnamed(kind, data) if seq in feed.names}
+        self._hub.post_all(told, voice.happening(kind, feed.about, {**data, "names": names} if names else data))
 
     def _begin_anew(self, feed: Feed) -> None:
         """The timeline has another epoch now; where the feed stands in the one before, asking shows it."""

@@ -12,9 +12,21 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
-from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, look_up
+from services.gateway.dialects.rows import (
+    Announce,
+    Ask,
+    At,
+    Follow,
+    Keep,
+    Make,
+    Step,
+    Type,
+    Unfollow,
+    look_up,
+)
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
+from services.gateway.looking import Onlookers
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from shared.bus.codec import JSON
@@ -38,10 +50,13 @@ class Asker(Protocol):
 class Steps:
     """Carries out steps."""
 
-    def __init__(self, hub: Hub, subscriptions: Subscriptions, typists: Typists, tasks: Tasks) -> None:
+    def __init__(
+        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, onlookers: Onlookers, tasks: Tasks
+    ) -> None:
         self._hub = hub
         self._subscriptions = subscriptions
         self._typists = typists
+        self._onlookers = onlookers
         self._tasks = tasks
 
     def run(self, steps: Sequence[Step], known: JSON, asker: Asker, done: Done) -> None:
@@ -102,9 +117,11 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Unfollow | Type, known: JSON, asker: Asker) -> None:
+    def _at_once(self, step: Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         connection, room_id = _socket(asker), str(look_up(known, step.room.path))
         match step:
+            case Announce():
+                self._onlookers.announce(connection, room_id)
             case Unfollow():
                 self._hub.unsubscribe(connection, room_id)
             case Type():

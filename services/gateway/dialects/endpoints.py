@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -92,6 +93,7 @@ class Caller:
 
 def _refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
+    status = HTTPStatus(error.row.status)
+    known = {"error": view, "status": status, "phrase": status.phrase, "path": request.path, "now": now()}
     body = dialect.problem.model_validate(known).model_dump_json()
     return web.Response(text=body, status=error.row.status, content_type="application/json")

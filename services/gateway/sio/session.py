@@ -146,19 +146,30 @@ class Session:
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
         known = self._known(wire.model_dump(exclude_none=True))
+        if row.leads:
+            self._connection.hold(self._serving.hub.now())
 
         def done(error: ChatError | None) -> None:
-            if error is not None:
-                self._fail(incoming, error)
-                return
-            for say in row.says:
-                self._say(self.voice.say(say, known))
-            if incoming.ack is not None:
-                answer = row.ack or next(iter(row.says[-1:]), None)
-                payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-                self._say(self.voice.ack(incoming.ack, payload))
+            self._answer(row, incoming, known, error)
 
         self._serving.steps.run(row.steps, known, self, done)
+
+    def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        answers = [] if error is not None else self._answers(row, incoming, known)
+        if row.leads:
+            self._connection.release(answers, self._serving.hub.now())
+        else:
+            self._say(b"".join(answers))
+        if error is not None:
+            self._fail(incoming, error)
+
+    def _answers(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
+        answers = [self.voice.say(say, known) for say in row.says]
+        if incoming.ack is not None:
+            answer = row.ack or next(iter(row.says[-1:]), None)
+            payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
+            answers.append(self.voice.ack(incoming.ack, payload))
+        return answers
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -167,10 +178,10 @@ class Session:
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
     def _fail(self, incoming: Incoming, error: ChatError) -> None:
-        self._say(self._refusal(incoming.name, error))
+        failure = self.voice.dialect.failure
+        payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
+        self._say(self.voice.event(failure.name, payload))
         if incoming.ack is not None:
-            failure = self.voice.dialect.failure
-            payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
             self._say(self.voice.ack(incoming.ack, payload))
 
     def _refusal(self, name: str, error: ChatError) -> bytes:

@@ -1,6 +1,6 @@
 """How a dialect's sockets are spoken to: its rows, as Socket.IO packets."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,6 +69,18 @@ class DialectVoice(Voice):
         return None
 
     @override
+    def only(self, kind: str, data: JSON) -> str | None:
+        for row in self.dialect.emit.get(kind, ()):
+            if row.only:
+                return str(look_up(data, row.only))
+        return None
+
+    @override
+    def unnamed(self, kind: str, data: JSON) -> Collection[int]:
+        rows = [row for row in self.dialect.emit.get(kind, ()) if row.messages is not None]
+        return {seq for row in rows for item in _parts(row, None, data) for seq in _seqs(row, item)} if rows else ()
+
+    @override
     def farewell(self, code: int, reason: str) -> bytes:
         last = self._seal(packets.disconnect(self.namespace))
         return last + (close_frame(code, reason) if self.framed else b"")
@@ -127,8 +139,22 @@ def said(say: Say, known: Mapping[str, Any]) -> bytes:
 
 
 def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
-    beside: JSON = {} if room is None else {"room": room._asdict()}
+    names = data.get("names", {})
+    for whole in _parts(row, room, data):
+        if row.messages is None:
+            yield whole
+        else:
+            yield from ({**whole, "message_id": names[seq]} for seq in _seqs(row, whole) if seq in names)
+
+
+def _parts(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
+    """What a row is told once for, or once for each of its messages."""
+    beside: JSON = {"now": now()} if room is None else {"now": now(), "room": room._asdict()}
     for item in data.get(row.each, ()) if row.each else (data,):
         whole = {**item, **beside}
         if row.when(whole):
             yield whole
+
+
+def _seqs(row: Emit, item: JSON) -> Collection[int]:
+    return row.messages(item) if row.messages is not None else ()
