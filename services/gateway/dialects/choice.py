@@ -6,10 +6,11 @@ from pydantic import ValidationError
 
 from services.gateway.dialects.auto import AUTO
 from services.gateway.dialects.booking import BOOKING
+from services.gateway.dialects.outing import OUTING
 from services.gateway.dialects.rows import Dialect, On
 from shared.contracts.errors import ChatError, ErrorCode
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING,)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, OUTING)}
 ALL: dict[str, Dialect] = {AUTO.name: AUTO, **DIALECTS}
 
 
