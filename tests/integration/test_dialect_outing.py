@@ -160,10 +160,13 @@ async def test_who_is_online(outing: Outing, people: PeopleOf) -> None:
     assert (sorted(told["users"]), told["count"], told["chatId"]) == (["ann", "bob"], 2, outing.chat)
 
 
-async def test_a_deleted_message_is_told(outing: Outing, people: PeopleOf) -> None:
-    """By its id; its place stays, without what it said."""
+async def test_changes_of_a_message_are_told(outing: Outing, people: PeopleOf) -> None:
+    """An edit by the message, a deletion by its id; its place stays, without what it said."""
     ann = await joined(await people("ann"))
     sent = await ann.call("sendMessage", {"sortieId": SORTIE, "content": "oops"})
+    await outing.api("ann")("PATCH", f"/v1/messages/{sent['_id']}", {"content": "ooops"})
+    told = await ann.expect("messageUpdated")
+    assert (told["_id"], told["content"], told["updatedAt"] > told["createdAt"]) == (sent["_id"], "ooops", True)
     gone = await outing.api("ann")("DELETE", f"/messages/{sent['_id']}")
     assert gone.body.get("success"), gone
     told = await ann.expect("messageDeleted")

@@ -162,6 +162,7 @@ OUTING = dialect(
     emit=(
         Emit(messages.MessageCreated, "receiveMessage", Message),
         Emit(messages.MessageCreated, "notification", Notice, when=steps.is_system),
+        Emit(messages.MessageUpdated, "messageUpdated", Message),
         Emit(messages.MessageDeleted, "messageDeleted", Deleted),
         Emit(messages.ReceiptsUpdated, "messageRead", Read, each="receipts", messages=steps.newly_read),
         Emit(presence.Typing, "userTyping", Typed, spares="user_id"),
