@@ -135,6 +135,7 @@ class Connection:
         """Send the first frames, and after them what has gathered meanwhile."""
         self.greeted = True
         self.out[:0] = greeting
+        self._led += len(greeting) if self._held else 0
         self.flush(now)
 
     def hold(self, now: float) -> None:

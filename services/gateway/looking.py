@@ -57,8 +57,16 @@ class Onlookers:
         """Tell what could not be told at once. Ends only by cancellation."""
         while True:
             await asyncio.sleep(TICK)
-            for look in list(self._unsettled):
-                self._settle(look)
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Tell what could not be told at once, where it is time."""
+        for look in list(self._unsettled):
+            self._settle(look)
+
+    def __len__(self) -> int:
+        """Of how many connections and rooms something is remembered."""
+        return len(self._states)
 
     def end(self) -> None:
         """Tell all that is left to tell: the process ends."""

@@ -155,13 +155,16 @@ class Session:
         self._serving.steps.run(row.steps, known, self, done)
 
     def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
-        answers = [] if error is not None else self._answers(row, incoming, known)
-        if row.leads:
-            self._connection.release(answers, self._serving.hub.now())
-        else:
-            self._say(b"".join(answers))
+        answers: list[bytes] = []
+        try:
+            answers = [] if error is not None else self._answers(row, incoming, known)
+        finally:
+            if row.leads:
+                self._connection.release(answers, self._serving.hub.now())
         if error is not None:
             self._fail(incoming, error)
+        elif not row.leads:
+            self._say(b"".join(answers))
 
     def _answers(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
         answers = [self.voice.say(say, known) for say in row.says]
