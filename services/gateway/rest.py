@@ -127,13 +127,18 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
 
 
 def error_response(error: ChatError) -> web.Response:
-    """An error in its wire shape, with its status and, where a retry makes sense, when."""
+    """An error in its wire shape, with its status and headers."""
+    return json_response({"error": error.view().model_dump(mode="json")}, error.row.status, error_headers(error))
+
+
+def error_headers(error: ChatError) -> dict[str, str]:
+    """What headers say of an error: when a retry makes sense, and how to say who one is."""
     headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers[hdrs.RETRY_AFTER] = str(max(1, round(error.retry_after)))
     if error.code is ErrorCode.UNAUTHENTICATED:
         headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
-    return json_response({"error": error.view().model_dump(mode="json")}, error.row.status, headers)
+    return headers
 
 
 def failure_of(error: Exception, request: web.Request) -> ChatError:

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import orjson
 
+from services.gateway.dialects.choice import DIALECTS
 from services.gateway.schemas.asyncapi import asyncapi
 from services.gateway.schemas.components import JSON
+from services.gateway.schemas.dialects import asyncapi as sockets
+from services.gateway.schemas.dialects import openapi as endpoints
+from services.gateway.schemas.dialects.page import dialect_page, index_page
 from services.gateway.schemas.openapi import openapi
 from services.gateway.schemas.tables import errors_page, protocol_page, settings_page
 from services.gateway.v1 import ROUTES
@@ -20,7 +24,7 @@ TARGET = Path(__file__).parents[2] / "docs" / "generated"
 
 
 def documents() -> dict[str, str]:
-    """The text of every generated file, by name."""
+    """The text of every generated file, by its path."""
     shards = Settings.model_fields["shards"].get_default()
     return {
         "openapi.json": _text(openapi(ROUTES)),
@@ -28,13 +32,23 @@ def documents() -> dict[str, str]:
         "settings.md": settings_page(),
         "protocol.md": protocol_page(),
         "errors.md": errors_page(),
+        **_dialects(),
     }
+
+
+def _dialects() -> dict[str, str]:
+    files = {"dialects.md": index_page(DIALECTS.values())}
+    for name, dialect in DIALECTS.items():
+        files[f"dialects/{name}.openapi.json"] = _text(endpoints.openapi(dialect))
+        files[f"dialects/{name}.asyncapi.json"] = _text(sockets.asyncapi(dialect))
+        files[f"dialects/{name}.md"] = dialect_page(dialect)
+    return files
 
 
 def outdated(target: Path) -> list[str]:
     """What is wrong with the files in `target`, one line each."""
     wanted = documents()
-    there = {path.name: path.read_text(encoding="utf-8") for path in target.glob("*") if path.is_file()}
+    there = {name: path.read_text(encoding="utf-8") for name, path in _files(target).items()}
     return [
         *(f"{target / name} is missing" for name in wanted if name not in there),
         *(f"{target / name} is out of date" for name in wanted if name in there and there[name] != wanted[name]),
@@ -46,10 +60,11 @@ def write(target: Path) -> None:
     """Write all files, and remove what is generated no more."""
     target.mkdir(parents=True, exist_ok=True)
     wanted = documents()
-    for path in target.glob("*"):
-        if path.name not in wanted:
+    for name, path in _files(target).items():
+        if name not in wanted:
             path.unlink()
     for name, text in wanted.items():
+        (target / name).parent.mkdir(exist_ok=True)
         (target / name).write_text(text, encoding="utf-8")
 
 
@@ -66,6 +81,10 @@ def main(arguments: list[str]) -> int:
     if problems:
         sys.stderr.write("Run `make docs`.\n")
     return 1 if problems else 0
+
+
+def _files(target: Path) -> dict[str, Path]:
+    return {path.relative_to(target).as_posix(): path for path in target.rglob("*") if path.is_file()}
 
 
 def _text(document: JSON) -> str:

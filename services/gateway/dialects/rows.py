@@ -7,6 +7,7 @@ steps, each of which reads what is known by then and adds to it. Pure: services.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
@@ -91,6 +92,32 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """Ask one after the other, until one finds something that the caller may see; that is known as `into` then."""
+
+    asks: tuple[Ask, ...]
+    missing: str
+    """What is said where none does, as the error `not_found`."""
+    into: str = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Ask once per item of a list, one after the other; the item is known to `ask` as `item`."""
+
+    over: At
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Go no further where a value is not known, and say why."""
+
+    value: At
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Make:
     """Work something out from what is known."""
 
@@ -107,7 +134,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """End a subscription."""
+    """End a subscription, where there is one."""
 
     room: At
 
@@ -135,7 +162,7 @@ class Keep:
     value: At | None
 
 
-Step = Ask | Make | Follow | Unfollow | Type | Announce | Keep
+Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Announce | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +196,11 @@ class On:
     counted: bool = False
     leads: bool = False
     """Whether what is said comes before all that the socket is told meanwhile: a room's state before its changes."""
+
+    @property
+    def settles(self) -> bool:
+        """Whether what the socket sends next may rest on it: then that waits until this is done."""
+        return any(isinstance(step, Follow | Keep) for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +286,15 @@ def dialect(
     return Dialect(name, {row.name: row for row in on}, told, greet, **more)
 
 
+@cache
+def _parts(path: str) -> tuple[str, ...]:
+    """The parts of a path. There are as many as rows name."""
+    return tuple(path.split(".")) if path else ()
+
+
 def look_up(known: Any, path: str) -> Any:
     """What is at a dotted path, None where nothing is."""
-    for part in path.split(".") if path else ():
+    for part in _parts(path):
         if isinstance(known, Mapping):
             known = known.get(part)
         elif isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):

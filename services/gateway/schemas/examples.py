@@ -1,6 +1,7 @@
 """Examples made from schemas: the same story everywhere, told by the names of the fields. Pure."""
 
-from typing import Any
+from collections.abc import Mapping, Set
+from typing import Any, NamedTuple
 
 from services.gateway.schemas.components import JSON, Components
 from shared.ids import group_room_id, message_id
@@ -105,33 +106,45 @@ VALUES: dict[str, Any] = {
 }
 
 
-def example(schema: JSON, components: Components, path: str = "") -> Any:
+class Story(NamedTuple):
+    """What examples tell."""
+
+    values: Mapping[str, Any] = VALUES
+    """By `Owner.field`, or by the field alone."""
+    shown: Set[str] = SHOWN
+    """Fields that are shown although they may be left out, named so too."""
+
+
+PLAIN = Story()
+
+
+def example(schema: JSON, components: Components, path: str = "", story: Story = PLAIN) -> Any:
     """A value that the schema allows.
 
     Args:
-        path: `Owner.field`, for the table of values; the owner's part is the title of its schema.
+        path: `Owner.field`, for the story's values; the owner's part is the title of its schema.
     """
     for key in (path, path.rpartition(".")[2]):
-        if key in VALUES and _fits(VALUES[key], schema, components):
-            return VALUES[key]
+        if key in story.values and fits(story.values[key], schema, components):
+            return story.values[key]
     if "$ref" in schema:
-        return example(components.resolve(schema), components, path)
+        return example(components.resolve(schema), components, path, story)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         return schema.get("default", schema["enum"][0])
     for choice in ("oneOf", "anyOf"):
         if choice in schema:
-            return _first(schema[choice], components, path)
-    return _plain(schema, components, path)
+            return _first(schema[choice], components, path, story)
+    return _plain(schema, components, path, story)
 
 
-def _fits(value: Any, schema: JSON, components: Components) -> bool:
+def fits(value: Any, schema: JSON, components: Components) -> bool:
     """Whether a value of the table is at all of the kind that the schema wants."""
     schema = components.resolve(schema)
     choices = schema.get("anyOf") or schema.get("oneOf")
     if choices is not None:
-        return any(_fits(value, choice, components) for choice in choices)
+        return any(fits(value, choice, components) for choice in choices)
     if "enum" in schema or "const" in schema:
         return value in schema.get("enum", [schema.get("const")])
     return isinstance(value, _KINDS.get(schema.get("type", ""), object))
@@ -147,21 +160,21 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def _first(choices: list[JSON], components: Components, path: str) -> Any:
+def _first(choices: list[JSON], components: Components, path: str, story: Story) -> Any:
     """The first choice that says something; null for optional values that the table has nothing for."""
     telling = [choice for choice in choices if "$ref" in choice or "properties" in choice]
     optional = any(choice.get("type") == "null" for choice in choices)
     if not telling and optional:
         return None
-    return example((telling or choices)[0], components, path)
+    return example((telling or choices)[0], components, path, story)
 
 
-def _plain(schema: JSON, components: Components, path: str) -> Any:
+def _plain(schema: JSON, components: Components, path: str, story: Story) -> Any:
     match schema.get("type"):
         case "object":
-            return _object(schema, components, path)
+            return _object(schema, components, path, story)
         case "array":
-            return [example(schema["items"], components, path)] if "items" in schema else []
+            return [example(schema["items"], components, path, story)] if "items" in schema else []
         case "string":
             return MOMENT if schema.get("format") == "date-time" else path.rpartition(".")[2] or "text"
         case "integer" | "number":
@@ -172,13 +185,13 @@ def _plain(schema: JSON, components: Components, path: str) -> Any:
             return None
 
 
-def _object(schema: JSON, components: Components, path: str) -> JSON:
+def _object(schema: JSON, components: Components, path: str, story: Story) -> JSON:
     owner, required = schema.get("title", path.partition(".")[0]), schema.get("required", ())
     shown = {
-        name: example(part, components, f"{owner}.{name}")
+        name: example(part, components, f"{owner}.{name}", story)
         for name, part in schema.get("properties", {}).items()
-        if name in required or name in SHOWN
+        if name in required or {name, f"{owner}.{name}"} & story.shown
     }
     if not shown and isinstance(schema.get("additionalProperties"), dict):
-        return {ROOM: example(schema["additionalProperties"], components)}
+        return {ROOM: example(schema["additionalProperties"], components, story=story)}
     return shown

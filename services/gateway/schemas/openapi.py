@@ -3,7 +3,7 @@
 What every operation shares (who asks, for which tenant, under which key, and how errors look) is said once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from services.gateway.rows import Contract, Route
 from services.gateway.schemas.components import JSON, Components, summary_of, without
@@ -33,6 +33,21 @@ OPERATIONS = {
     "/docs": ("Both documents, to be read.", "text/html"),
 }
 
+SECURITY: list[JSON] = [{"bearer": []}, {"token": []}, {"cookie": []}]
+SCHEMES: JSON = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "token": {"type": "apiKey", "in": "query", "name": "token"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "token"},
+}
+TENANT_TAG: JSON = {
+    "name": "x-tenant-tag",
+    "in": "header",
+    "required": False,
+    "description": "The tenant; must be the token's, else `forbidden`. It decides only where the server "
+    "trusts it (TRUST_TENANT_HEADER) and the token names none.",
+    "schema": {"type": "string"},
+}
+
 
 def openapi(routes: Iterable[Route]) -> JSON:
     """The document for a table of routes."""
@@ -54,18 +69,17 @@ def openapi(routes: Iterable[Route]) -> JSON:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}, {"token": []}, {"cookie": []}],
+        "security": SECURITY,
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": components.sorted(),
             "parameters": _parameters(components),
-            "responses": {_response_name(status): _refusal(status, error) for status in _all_statuses()},
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "token": {"type": "apiKey", "in": "query", "name": "token"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "token"},
+            "responses": {
+                response_name(status): refusal(status, error, lambda code: {"error": example_error(code)})
+                for status in all_statuses()
             },
+            "securitySchemes": SCHEMES,
         },
         "x-errors": error_table(),
     }
@@ -150,14 +164,7 @@ def _body(route: Route, components: Components) -> JSON | None:
 
 def _parameters(components: Components) -> JSON:
     return {
-        "TenantTag": {
-            "name": "x-tenant-tag",
-            "in": "header",
-            "required": False,
-            "description": "The tenant; must be the token's, else `forbidden`. It decides only where the server "
-            "trusts it (TRUST_TENANT_HEADER) and the token names none.",
-            "schema": {"type": "string"},
-        },
+        "TenantTag": TENANT_TAG,
         "TraceParent": {
             "name": "traceparent",
             "in": "header",
@@ -194,7 +201,7 @@ def _responses(route: Route, components: Components) -> JSON:
             "content": {"application/json": {"schema": schema, "example": existing}},
         }
     for status in _statuses(route):
-        responses[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+        responses[str(status)] = {"$ref": f"#/components/responses/{response_name(status)}"}
     return responses
 
 
@@ -216,10 +223,11 @@ def _statuses(route: Route) -> list[int]:
         never.add(ERRORS[ErrorCode.CONFLICT].status)
     if route.method in BODILESS:
         never.add(ERRORS[ErrorCode.TOO_LARGE].status)
-    return [status for status in _all_statuses() if status not in never]
+    return [status for status in all_statuses() if status not in never]
 
 
-def _all_statuses() -> list[int]:
+def all_statuses() -> list[int]:
+    """Every status that an error can have."""
     return sorted({row.status for row in ERRORS.values()})
 
 
@@ -227,7 +235,8 @@ def _codes(status: int) -> list[ErrorCode]:
     return [code for code, row in ERRORS.items() if row.status == status]
 
 
-def _response_name(status: int) -> str:
+def response_name(status: int) -> str:
+    """What the response of a status is called among the components."""
     return "Or".join(code.title().replace("_", "") for code in _codes(status))
 
 
@@ -242,9 +251,10 @@ def _error_body(components: Components) -> JSON:
     }
 
 
-def _refusal(status: int, error: JSON) -> JSON:
+def refusal(status: int, error: JSON, body: Callable[[ErrorCode], JSON]) -> JSON:
+    """The response of a status: the schema of errors, and what `body` makes of each that has this status."""
     codes = _codes(status)
-    examples = {str(code): {"value": {"error": example_error(code)}} for code in codes}
+    examples = {str(code): {"value": body(code)} for code in codes}
     response: JSON = {
         "description": " ".join(f"`{code}`: {MEANINGS[code]}" for code in codes),
         "content": {"application/json": {"schema": error, "examples": examples}},

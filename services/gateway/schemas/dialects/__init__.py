@@ -1,0 +1,1 @@
+"""Documents of dialects, made from their rows: OpenAPI, AsyncAPI, a page of tables."""
