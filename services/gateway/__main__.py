@@ -110,7 +110,7 @@ async def main(service: Service) -> None:
         hub=hub,
         dispatcher=dispatcher,
         subscriptions=subscriptions,
-        steps=Steps(hub, subscriptions, typists, onlookers, tasks),
+        steps=Steps(hub, subscriptions, typists, onlookers, watching, tasks),
         typists=typists,
         watching=watching,
         register=register,

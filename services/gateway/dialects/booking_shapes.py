@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -80,7 +81,8 @@ class Sender(Shape):
     """Who wrote a message."""
 
     id: str = at("id")
-    first_name: str | None = at("first_name")
+    first_name: str = Field(validation_alias=AliasChoices("first_name", "name", "id"))
+    """Clients show it without looking whether there is one."""
     last_name: str | None = at("last_name")
     name: str | None = at("name")
 
@@ -236,6 +238,6 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     timestamp: str = at("now")
     path: str = at("path")

@@ -10,9 +10,10 @@ from services.gateway.dialects.eventchat import EVENTCHAT
 from services.gateway.dialects.outing import OUTING
 from services.gateway.dialects.rows import Dialect, On
 from services.gateway.dialects.session import SESSION
+from services.gateway.dialects.team import TEAM
 from shared.contracts.errors import ChatError, ErrorCode
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT, OUTING)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT, TEAM, OUTING)}
 ALL: dict[str, Dialect] = {AUTO.name: AUTO, **DIALECTS}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at, fixed
+from services.gateway.dialects.steps import Phrase
 
 SORTIE = AliasChoices("sortieId", "sortie_id", "sortie")
 CHAT = AliasChoices("chatId", "chat_id", "roomId", "room_id", "chat")
@@ -23,7 +24,7 @@ class ChatIf(Wire):
 
     BARE: ClassVar[str | None] = "sortie_id"
 
-    sortie_id: Ref = Field(default=None, validation_alias=SORTIE)
+    sortie_id: Ref = Field(default=None, validation_alias=SORTIE, examples=["66f0c0ffee00000000000001"])
     chat_id: Ref = Field(default=None, validation_alias=CHAT)
 
 
@@ -111,7 +112,7 @@ class Decision(Wire):
     """Where somebody's wish to take part shall stand."""
 
     participation_id: str = Field(validation_alias="id")
-    status: Annotated[str, AfterValidator(str.upper)]
+    status: Annotated[str, AfterValidator(str.upper)] = Field(examples=["ACCEPTEE"])
 
 
 # ── what they are shown ──────────────────────────────────────────────────────────────────────────────────────────
@@ -372,5 +373,5 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)

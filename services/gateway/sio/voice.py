@@ -10,10 +10,10 @@ import orjson
 from pydantic import ValidationError
 from typing_extensions import override
 
-from services.gateway.dialects.rows import Dialect, Emit, Say, look_up
+from services.gateway.dialects.rows import Dialect, Emit, Refresh, Say, look_up
 from services.gateway.frames import close_frame, frame
 from services.gateway.sio import packets
-from services.gateway.voices import About, Voice
+from services.gateway.voices import MISSED, RESET, SUBSCRIBED, About, Voice
 from shared.bus.codec import JSON
 from shared.contracts.errors import CloseCode
 from shared.logging import get_logger
@@ -58,6 +58,9 @@ class DialectVoice(Voice):
         self.namespace = namespace
         self.framed = framed
         self._seal: Sealed = frame if framed else separated
+        self.stirs: dict[str, tuple[Refresh, ...]] = _stirs(dialect)
+
+    syncs = False
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,7 +102,7 @@ class DialectVoice(Voice):
     def farewell(self, code: int, reason: str) -> bytes:
         # Clients come back by themselves, unless they are told that the server does not want them.
         last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
-        return last + (close_frame(code, reason) if self.framed else b"")
+        return last + (close_frame(code, reason) if self.framed else separated(packets.CLOSE))
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         try:
@@ -169,7 +172,9 @@ def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
 
 def _parts(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
     """What a row is told once for, or once for each of its messages."""
-    beside: JSON = {"now": now()} if room is None else {"now": now(), "room": room._asdict()}
+    beside: JSON = {"now": now()}
+    if room is not None:
+        beside["room"] = {**(data.get("room") or {}), **room._asdict()}
     for item in data.get(row.each, ()) if row.each else (data,):
         whole = {**item, **beside}
         if row.when(whole):
@@ -178,3 +183,14 @@ def _parts(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
 
 def _seqs(row: Emit, item: JSON) -> Collection[int]:
     return row.messages(item) if row.messages is not None else ()
+
+
+def _stirs(dialect: Dialect) -> dict[str, tuple[Refresh, ...]]:
+    """The lists that each kind of event may change; each of them may have changed unheard."""
+    if not dialect.refresh:
+        return {}
+    stirs: dict[str, tuple[Refresh, ...]] = dict.fromkeys((SUBSCRIBED, RESET, MISSED), dialect.refresh)
+    for row in dialect.refresh:
+        for event in row.events:
+            stirs[event.TYPE] = (*stirs.get(event.TYPE, ()), row)
+    return stirs

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from services.gateway.dialects.rows import (
     Ask,
     Dialect,
+    Each,
+    Either,
     Emit,
     Follow,
     Greet,
@@ -61,10 +63,11 @@ STORY = Story(
         "UserView.name": "Bob Brown",
         "UserView.first_name": "Bob",
         "UserView.last_name": "Brown",
+        "RoomView.external": {"kind": "sortie", "id": "66f0c0ffee00000000000001"},
         "RoomsView.next": None,
         "total": 12,
     },
-    shown=SHOWN | {"first_name", "last_name", "user", "metadata", "total"},
+    shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total"},
 )
 """What services answer, told so that what dialects show of it is there."""
 
@@ -145,7 +148,7 @@ class Rehearsal:
         return {
             "in": wire.read(self.sent(wire)).model_dump(exclude_none=True),
             "me": self._view(Actor),
-            "here": self._here,
+            "here": dict(self._here),
             "connection": VALUES["connection_id"],
             "now": MOMENT,
         }
@@ -153,13 +156,13 @@ class Rehearsal:
     def _carried_out(self, steps: Sequence[Step], known: JSON) -> JSON:
         for step in steps:
             match step:
-                case Ask():
-                    if step.given is None or look_up(known, step.given.path):
-                        step.contract.model_validate(resolved(step.fields, known))
-                        known[step.into] = self._view(step.contract.RESULT)
+                case Ask() | Either() | Each():
+                    for ask, given, into in _asks(step, known):
+                        ask.contract.model_validate(resolved(ask.fields, given))
+                        known[into] = self._view(ask.contract.RESULT)
                 case Make():
                     known[step.into] = step.how(known)
-                case Keep():
+                case Keep() if step.value is not None:  # what is remembered is so for the other rows
                     keep(self._here, step, known)
                 case Follow():
                     known["state"] = self._view(RoomStateView)
@@ -208,7 +211,7 @@ class Rehearsal:
         for data in self._events(row.event):
             for item in data.get(row.each, ()) if row.each else (data,):
                 for room in _rooms():
-                    yield {**item, "room": room._asdict()}
+                    yield {"message_id": MESSAGE, **item, "room": room._asdict(), "now": MOMENT}
 
     def _events(self, event: type[Event]) -> Iterator[JSON]:
         whole = self._view(event)
@@ -229,10 +232,25 @@ class Rehearsal:
         return envelope.model_validate({"kind": kind, "payload": payload, "now": MOMENT}).model_dump(mode="json")
 
 
+def _asks(step: Ask | Either | Each, known: JSON) -> Iterator[tuple[Ask, JSON, str]]:
+    """What a step asks, of what is known then, and as what the answer is known: of several, the first one's last."""
+    match step:
+        case Ask():
+            if step.given is None or look_up(known, step.given.path):
+                yield step, known, step.into
+        case Either():
+            yield from ((ask, known, step.into) for ask in reversed(step.asks))
+        case Each():
+            items = look_up(known, step.over.path) or ()
+            yield from ((step.ask, {**known, "item": item}, step.ask.into) for item in items)
+
+
 def _rooms() -> Iterator[About]:
     for type_ in (RoomType.GROUP, *RoomType):
         for kind in KINDS_OF_OBJECT:
-            yield About(ROOM, str(type_), "Weekend", None if kind is None else {"kind": kind, "id": "42"})
+            for closed in (False, True):
+                external = None if kind is None else {"kind": kind, "id": "42"}
+                yield About(ROOM, str(type_), "Weekend", external, closed)
 
 
 def _snake(name: str) -> str:
