@@ -22,6 +22,12 @@ async def mortal(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         yield running
 
 
+@pytest.fixture(scope="module")
+def home(mortal: Gateway) -> str:
+    """Clients connect to it."""
+    return mortal.url
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "restarted"])
 async def test_clients_come_back_to_a_gateway(
     meet: Meet, mortal: Gateway, client: ClientOf, transports: dict[str, Any], number: signal.Signals
@@ -30,7 +36,7 @@ async def test_clients_come_back_to_a_gateway(
     bob = await client("bob")
     room = (await bob.create_room(members=["alice"])).id
     await mortal.process.wait_ready(START)
-    alice = await meet("alice", url=mortal.url, **transports)
+    alice = await meet("alice", **transports)
     await alice.expect("@connect")
     assert await alice.call("join_room", {"roomId": room}) == {"roomId": room}
     await bob.send(room, "before")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
-from engineio.packet import CLOSE, NOOP, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, Packet
 from typing_extensions import override
 
 from services.gateway.connection import Connection
@@ -37,8 +37,10 @@ class EngineWire:
             self._unread = 0
         self._unread += len(data)
         for packet in data.split(packets.END):
-            if packet:
-                self._engine.queue.put_nowait(Packet(int(packet[:1]), packet[1:].decode()))
+            if packet == packets.CLOSE:
+                self._end()
+            elif packet:
+                self._engine.queue.put_nowait(Packet(MESSAGE, packet[1:].decode()))
 
     def get_write_buffer_size(self) -> int:
         """Bytes put into the queue since it was last empty."""
