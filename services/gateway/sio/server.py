@@ -93,7 +93,7 @@ class Sessions:
         )
         # What does not fit is dropped unseen by the library; how many there can be is limited by their size already.
         Payload.max_decode_packets = serving.settings.max_frame_bytes
-        driver = {"websocket": partial(EngineSocket, taken=self.taken, upgraded=self._upgraded)}
+        driver = {"websocket": partial(EngineSocket, taken=self.taken, pause=self._pause, upgraded=self._upgraded)}
         server.eio._async = {**server.eio._async, **driver}  # noqa: SLF001 - the only way to choose this class
         for namespace in server.namespaces:
             server.on("connect", partial(self._connect, namespace), namespace=namespace)
@@ -205,6 +205,10 @@ class Sessions:
         """Answer something that is no packet; where nobody is connected yet, nobody is answered."""
         for session in list(self._sessions.get(engine_id, {}).values())[:1]:
             session.malformed(problem)
+
+    def _pause(self, engine_id: str) -> float:
+        pauses = [session.pause() for session in self._sessions.get(engine_id, {}).values()]
+        return max(pauses, default=0.0)
 
     def _upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
         self._transports[engine] = transport

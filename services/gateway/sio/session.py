@@ -15,6 +15,7 @@ from services.gateway.hub import Hub
 from services.gateway.register import Register
 from services.gateway.sio.packets import Incoming
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
+from services.gateway.sio.wire import BURST
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
@@ -32,6 +33,7 @@ log = get_logger(__name__)
 MAX_MALFORMED = 20
 """Malformed packets in a row before the connection is closed."""
 
+PENALTY = 0.02
 BARE = b"{}"
 
 
@@ -121,6 +123,11 @@ class Session:
             self._fail(incoming, error)
         else:
             connection.malformed = 0
+
+    def pause(self) -> float:
+        """Seconds a client that has sent a burst is to wait: some, where most of it was refused."""
+        refused, self.connection.refused = self.connection.refused, 0
+        return PENALTY if refused > BURST // 2 else 0.0
 
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""

@@ -6,6 +6,7 @@ what is to be written directly waits until all is written that is in the queue (
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
@@ -19,6 +20,9 @@ from services.gateway.sio import packets
 
 Taken = Callable[[str, str], bool]
 """Takes a message of an Engine.IO session (its id and text) off its way; False leaves it to python-socketio."""
+
+BURST = 32
+"""Messages of one client that are taken in without giving others a turn."""
 
 Upgraded = Callable[[AsyncSocket, asyncio.Transport], None]
 
@@ -124,13 +128,23 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
 
     Args:
         taken: is shown every text message.
+        pause: how long a client that has sent a burst is to wait, in seconds.
         upgraded: is told when a session has its WebSocket, be it from the start or after polling.
     """
 
-    def __init__(self, handler: Callable[..., object], server: object, *, taken: Taken, upgraded: Upgraded) -> None:
+    def __init__(
+        self,
+        handler: Callable[..., object],
+        server: object,
+        *,
+        taken: Taken,
+        pause: Callable[[str], float],
+        upgraded: Upgraded,
+    ) -> None:
         super().__init__(handler, server)
         self._engine: AsyncSocket = handler.__self__  # type: ignore[attr-defined]
         self._taken = taken
+        self._pause = pause
         self._upgraded: Upgraded | None = upgraded
 
     @override
@@ -158,7 +172,10 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
         if self._engine.upgraded and self._upgraded is not None and self._transport is not None:
             upgraded, self._upgraded = self._upgraded, None
             upgraded(self._engine, self._transport)
-        while True:
+        for number in itertools.count(1):
+            if number % BURST == 0:
+                # What has arrived is received without a pause otherwise, however much it is.
+                await asyncio.sleep(self._pause(self._engine.sid))
             message = await self._sock.receive()
             if message.type is WSMsgType.TEXT:
                 text: str = message.data
@@ -167,4 +184,5 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
             elif message.type is WSMsgType.BINARY:
                 return bytes(message.data)
             else:
-                raise OSError("the WebSocket is closed")
+                break
+        raise OSError("the WebSocket is closed")
