@@ -18,8 +18,9 @@ from tests.integration.integration_client import Outside, Rooms
 def people(stack: Stack, token: TokenOf, closing: AsyncExitStack) -> PeopleOf:
     """Connects users who speak whatever their first event tells."""
 
-    async def connect(name: str, gateway: int = 0, **claims: Any) -> SioPerson:
-        person = SioPerson(stack.gateway_urls[gateway], auth={"token": token(name, **claims)})
+    async def connect(name: str, gateway: int = 0, *, anew: bool = False, **claims: Any) -> SioPerson:
+        resume: dict[str, Any] = {"resume": {}} if anew else {}
+        person = SioPerson(stack.gateway_urls[gateway], auth={"token": token(name, **claims), **resume})
         return await closing.enter_async_context(person)
 
     return connect

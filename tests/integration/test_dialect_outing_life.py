@@ -74,7 +74,7 @@ async def test_what_is_said_while_one_joins_comes_once_and_in_order(outing: Outi
     await outing.admit("bob")
     ann = await people("ann")
     for number in range(40):
-        bob = await people("bob", 1)
+        bob = await people("bob", 1, anew=True)
         await ann.emit("sendMessage", {"sortieId": SORTIE, "content": f"{number} before"})
         await bob.emit("joinRoom", {"sortieId": SORTIE})
         await ann.call("sendMessage", {"sortieId": SORTIE, "content": f"{number} after"})

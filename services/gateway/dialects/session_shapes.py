@@ -68,6 +68,8 @@ class Typing(Wire):
     BARE = "is_typing"
 
     is_typing: bool = Field(validation_alias=AliasChoices("isTyping", "is_typing"))
+    room: None = Field(default=None, validation_alias=AliasChoices("sortieId", "chatId", "roomId"))
+    """Who names a room by one of these speaks another dialect."""
 
 
 class PageOf(SessionOf):

@@ -206,8 +206,8 @@ class Sessions:
         serving.register.introduce(connection, identity)
         if departure is not None and departure.dialect != dialect.name:
             departure = None
-        if places := resumed(said):
-            departure = Departure(dialect.name, places, {} if departure is None else departure.here)
+        if isinstance(said.get("resume"), dict):  # none at all, too: such a client begins anew
+            departure = Departure(dialect.name, resumed(said), {} if departure is None else departure.here)
         return Session(serving, connection, voice, departure)
 
     def _dialect_of(
