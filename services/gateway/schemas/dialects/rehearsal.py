@@ -5,41 +5,34 @@ service: it asks for what no contract takes, or shows what is nowhere.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
+from inspect import signature
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 
-from services.gateway.dialects.rows import (
-    Ask,
-    Dialect,
-    Emit,
-    Follow,
-    Greet,
-    Keep,
-    Make,
-    On,
-    Route,
-    Say,
-    Step,
-    Wire,
-    look_up,
-)
+from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Route, Say, Step, Wire
+from services.gateway.dispatch import Answered
 from services.gateway.native import ReadyRoom
 from services.gateway.schemas.components import JSON, Components
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.errors import example_error
 from services.gateway.schemas.examples import MESSAGE, MOMENT, ROOM, SHOWN, VALUES, Story, example, fits
-from services.gateway.sio.voice import said
-from services.gateway.steps import keep, resolved
+from services.gateway.sio import packets
+from services.gateway.sio.voice import DialectVoice, said
+from services.gateway.steps import Steps
 from services.gateway.voices import About
-from shared.contracts.base import Event
+from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ERRORS, ChatError, ErrorCode
 from shared.contracts.membership import RoomType
 from shared.contracts.messages import TimelineEvent
+from shared.contracts.people import FavoritesUpdated
+from shared.contracts.presence import PresenceChanged, PresencesView
 from shared.contracts.timeline import RoomStateView
 
 STORY = Story(
@@ -91,17 +84,23 @@ SENT: dict[str, Any] = {
 SENT_ANYHOW = frozenset({"content", "text", "message"})
 """Fields that examples have although they may be left out."""
 
+PERSONAL: tuple[type[Event], ...] = (PresenceChanged, FavoritesUpdated)
+"""Events that are told beside rooms."""
+
 KINDS_OF_OBJECT = (None, "event", "sortie", "session")
 
 
 class Rehearsal:
-    """One dialect's rows, on examples."""
+    """One dialect's rows, on examples. It asks on behalf of a client (`services.gateway.steps.Asker`), and answers."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.connection: Any = NOBODY
+        self.here: JSON = {}
         self._contracts = Components()
         self._wires = DialectComponents()
-        self._here: JSON = {}
+        stage: Any = Stage(self.view)
+        self._steps = Steps(**dict.fromkeys(signature(Steps).parameters, stage))
         for row in dialect.on.values():
             if any(isinstance(step, Keep) for step in row.steps):
                 shown(partial(self.heard, row))
@@ -133,7 +132,7 @@ class Rehearsal:
 
     def greeted(self, row: Greet) -> JSON:
         """What is known when a client is greeted."""
-        rooms = [self._view(ReadyRoom)] if self.dialect.follows else []
+        rooms = [self.view(ReadyRoom)] if self.dialect.follows else []
         return self._carried_out(row.steps, {**self._known(), "rooms": rooms})
 
     def requested(self, row: Route) -> JSON:
@@ -141,55 +140,54 @@ class Rehearsal:
         known = self._known(row.wire)
         return known if row.public else self._carried_out(row.steps, known)
 
+    def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
+        """Answer a command or query at once, as its owner might."""
+        answered(self.view(request.RESULT), None)
+
+    def view(self, model: type[BaseModel]) -> Any:
+        """An example of a contract, as JSON."""
+        shown = example(self._contracts.ref(model), self._contracts, story=STORY)
+        return model.model_validate(shown).model_dump(mode="json", exclude_none=True)
+
     def _known(self, wire: type[Wire] = Wire) -> JSON:
         return {
             "in": wire.read(self.sent(wire)).model_dump(exclude_none=True),
-            "me": self._view(Actor),
-            "here": self._here,
+            "me": self.view(Actor),
+            "here": self.here,
             "connection": VALUES["connection_id"],
             "now": MOMENT,
         }
 
     def _carried_out(self, steps: Sequence[Step], known: JSON) -> JSON:
-        for step in steps:
-            match step:
-                case Ask():
-                    if step.given is None or look_up(known, step.given.path):
-                        step.contract.model_validate(resolved(step.fields, known))
-                        known[step.into] = self._view(step.contract.RESULT)
-                case Make():
-                    known[step.into] = step.how(known)
-                case Keep():
-                    keep(self._here, step, known)
-                case Follow():
-                    known["state"] = self._view(RoomStateView)
-                case _:  # changes nothing that is known
-                    pass
+        ended: list[ChatError | None] = []
+        self._steps.run(steps, known, self, ended.append)
+        (error,) = ended
+        if error is not None:
+            raise error
         return known
-
-    def _view(self, model: type[BaseModel]) -> Any:
-        shown = example(self._contracts.ref(model), self._contracts, story=STORY)
-        return model.model_validate(shown).model_dump(mode="json", exclude_none=True)
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def says(self, say: Say, known: JSON) -> Any:
         """The payload of something that is said."""
-        return self._enveloped(say.kind, orjson.loads(said(say, known)))
+        voice = DialectVoice(self.dialect, "/", framed=False)
+        return _at_the_moment(orjson.loads(voice.payload(say.kind, said(say, known))))
 
     def answers(self, row: Route) -> Any:
         """The body of a response."""
-        return orjson.loads(said(Say("", row.shape, row.of, many=row.many), self.requested(row)))
+        say = Say("", row.shape, row.of, many=row.many)
+        return _at_the_moment(orjson.loads(said(say, self.requested(row))))
 
     def fails(self, code: ErrorCode, event: str) -> Any:
         """The payload of an error on a socket."""
-        failure = self.dialect.failure
         known = {"error": example_error(code), "event": event, "status": ERRORS[code].status, "now": MOMENT}
-        return self._enveloped(failure.kind, orjson.loads(said(failure, known)))
+        return self.says(self.dialect.failure, known)
 
     def refuses(self, code: ErrorCode, path: str) -> Any:
         """The body of a refusal over REST."""
-        known = {"error": example_error(code), "status": ERRORS[code].status, "path": path, "now": MOMENT}
+        status = HTTPStatus(ERRORS[code].status)
+        words = {"phrase": status.phrase, "reason": status.phrase}
+        known = {"error": example_error(code), "status": status, **words, "path": path, "now": MOMENT}
         return orjson.loads(said(Say("", self.dialect.problem), known))
 
     def tells(self, row: Emit) -> Any:
@@ -198,35 +196,91 @@ class Rehearsal:
         Raises:
             LookupError: where none is.
         """
-        for whole in self._occasions(row):
-            if row.when(whole):
-                return self._enveloped(row.kind, row.shape.model_validate(whole).model_dump(mode="json"))
+        voice = DialectVoice(replace(self.dialect, emit={row.event.TYPE: (row,)}), "/", framed=False)
+        for room, data in self._occasions(row.event):
+            if row.event in PERSONAL:
+                told = voice.personal(row.event.TYPE, data)
+            elif issubclass(row.event, TimelineEvent):
+                told = voice.timeline(row.event.TYPE, room, 12, 15, data)
+            else:
+                told = voice.happening(row.event.TYPE, room, data)
+            if told:
+                packet = told.split(packets.END)[0]
+                return _at_the_moment(packets.read(packet.decode()).arguments[0])
         raise LookupError(f"No example of {row.event.TYPE} is told as {row.name}.")
 
-    def _occasions(self, row: Emit) -> Iterator[JSON]:
+    def _occasions(self, event: type[Event]) -> Iterator[tuple[About, JSON]]:
         """Examples of an event, in rooms of every kind, with every word that its fields can have."""
-        for data in self._events(row.event):
-            for item in data.get(row.each, ()) if row.each else (data,):
-                for room in _rooms():
-                    yield {**item, "room": room._asdict()}
-
-    def _events(self, event: type[Event]) -> Iterator[JSON]:
-        whole = self._view(event)
-        data = whole["message"] if issubclass(event, TimelineEvent) else whole
-        yield data
         schema = self._contracts.inline(event)
+        data = self.view(event)
         if issubclass(event, TimelineEvent):
-            schema = self._contracts.resolve(schema["properties"]["message"])
+            schema, data = self._contracts.resolve(schema["properties"]["message"]), data["message"]
+        data["names"] = dict.fromkeys(range(1, 100), MESSAGE)  # which message stands where, as far as that is told
+        for variant in self._variants(data, schema):
+            for room in _rooms():
+                yield room, variant
+
+    def _variants(self, data: JSON, schema: JSON) -> Iterator[JSON]:
+        yield data
         for name, part in schema["properties"].items():
             found = self._contracts.resolve(part)
             words = [True, False] if found.get("type") == "boolean" else found.get("enum", ())
             yield from ({**data, name: word} for word in words if word != data.get(name))
+            if "properties" in found and name in data:
+                yield from ({**data, name: inner} for inner in self._variants(data[name], found))
 
-    def _enveloped(self, kind: str, payload: Any) -> Any:
-        envelope = self.dialect.envelope
-        if envelope is None:
-            return payload
-        return envelope.model_validate({"kind": kind, "payload": payload, "now": MOMENT}).model_dump(mode="json")
+
+class Stage:
+    """Stands in for all that steps touch, but for whom they ask: what follows or watches is told examples."""
+
+    def __init__(self, view: Callable[[type[BaseModel]], Any]) -> None:
+        self._view = view
+
+    def __getattr__(self, name: str) -> Any:
+        return NOBODY
+
+    def spawn(self, work: Coroutine[Any, Any, None], _name: str) -> None:
+        """Do at once what takes a while otherwise."""
+        try:
+            work.send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("There is nothing to wait for in a rehearsal.")
+
+    async def follow(self, *_: Any) -> Any:
+        """Where a room stands that is followed."""
+        return self._view(RoomStateView)
+
+    async def watch_only(self, *_: Any) -> Any:
+        """How those are who are watched."""
+        return self._view(PresencesView)["users"]
+
+
+class _Nobody:
+    """Takes whatever is asked of it, and says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def __contains__(self, _item: object) -> bool:
+        return True
+
+
+NOBODY = _Nobody()
+
+
+def shown(make: Callable[[], Any]) -> JSON:
+    """An example as documents have it; nothing where a row cannot be carried out on one, which is no reason to fail.
+
+    That every row can be is held by tests.
+    """
+    try:
+        return {"example": make()}
+    except (ChatError, LookupError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def _rooms() -> Iterator[About]:
@@ -239,12 +293,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def shown(make: Callable[[], Any]) -> JSON:
-    """An example as documents have it; nothing where a row cannot be carried out on one, which is no reason to fail.
+def _at_the_moment(payload: Any) -> Any:
+    """A payload whose times are all the same: that of the example, not of its making."""
+    match payload:
+        case dict():
+            return {name: _at_the_moment(value) for name, value in payload.items()}
+        case list():
+            return [_at_the_moment(value) for value in payload]
+        case str() if _TIME.fullmatch(payload):
+            return MOMENT
+        case _:
+            return payload
 
-    That every row can be is held by tests.
-    """
-    try:
-        return {"example": make()}
-    except (ChatError, LookupError, TypeError, ValueError, AttributeError):
-        return {}
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
