@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from inspect import signature
+from itertools import product
 from typing import Any
 
 import orjson
@@ -25,11 +26,11 @@ from services.gateway.schemas.examples import MESSAGE, MOMENT, ROOM, SHOWN, VALU
 from services.gateway.sio import packets
 from services.gateway.sio.voice import DialectVoice, said
 from services.gateway.steps import Steps
-from services.gateway.voices import About
+from services.gateway.voices import About, about
 from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ERRORS, ChatError, ErrorCode
-from shared.contracts.membership import RoomType
+from shared.contracts.membership import RoomType, RoomView
 from shared.contracts.messages import TimelineEvent
 from shared.contracts.people import FavoritesUpdated
 from shared.contracts.presence import PresenceChanged, PresencesView
@@ -87,7 +88,7 @@ SENT_ANYHOW = frozenset({"content", "text", "message"})
 PERSONAL: tuple[type[Event], ...] = (PresenceChanged, FavoritesUpdated)
 """Events that are told beside rooms."""
 
-KINDS_OF_OBJECT = (None, "event", "sortie", "session")
+KINDS_OF_OBJECT = ("event", "sortie", "session")
 
 
 class Rehearsal:
@@ -97,13 +98,16 @@ class Rehearsal:
         self.dialect = dialect
         self.connection: Any = NOBODY
         self.here: JSON = {}
+        self._kept: JSON = {}
+        """What a socket remembers when it has sent all that makes it remember something."""
         self._contracts = Components()
         self._wires = DialectComponents()
         stage: Any = Stage(self.view)
         self._steps = Steps(**dict.fromkeys(signature(Steps).parameters, stage))
         for row in dialect.on.values():
-            if any(isinstance(step, Keep) for step in row.steps):
+            if any(isinstance(step, Keep) and step.value is not None for step in row.steps):
                 shown(partial(self.heard, row))
+                self._kept = self.here
 
     # ── what clients send, and what comes of it ──────────────────────────────────────────────────────────────────
 
@@ -127,7 +131,12 @@ class Rehearsal:
         return example(part, self._wires, _snake(names[-1]))
 
     def heard(self, row: On) -> JSON:
-        """What is known when an event has been carried out. Raises whatever carrying it out raises."""
+        """What is known when an event has been carried out, on a socket that has sent what it should have before.
+
+        Raises:
+            Exception: whatever carrying it out raises.
+        """
+        self.here = {**self._kept}
         return self._carried_out(row.steps, self._known(row.wire))
 
     def greeted(self, row: Greet) -> JSON:
@@ -217,8 +226,14 @@ class Rehearsal:
             schema, data = self._contracts.resolve(schema["properties"]["message"]), data["message"]
         data["names"] = dict.fromkeys(range(1, 100), MESSAGE)  # which message stands where, as far as that is told
         for variant in self._variants(data, schema):
-            for room in _rooms():
+            for room in self._rooms():
                 yield room, variant
+
+    def _rooms(self) -> Iterator[About]:
+        room = self.view(RoomView)
+        objects = (None, *({"kind": kind, "id": "42"} for kind in KINDS_OF_OBJECT))
+        for type_, external, closed in product((RoomType.GROUP, *RoomType), objects, (False, True)):
+            yield about({**room, "type": str(type_), "external": external, "closed": closed})
 
     def _variants(self, data: JSON, schema: JSON) -> Iterator[JSON]:
         yield data
@@ -281,12 +296,6 @@ def shown(make: Callable[[], Any]) -> JSON:
         return {"example": make()}
     except (ChatError, LookupError, TypeError, ValueError, AttributeError):
         return {}
-
-
-def _rooms() -> Iterator[About]:
-    for type_ in (RoomType.GROUP, *RoomType):
-        for kind in KINDS_OF_OBJECT:
-            yield About(ROOM, str(type_), "Weekend", None if kind is None else {"kind": kind, "id": "42"})
 
 
 def _snake(name: str) -> str:
