@@ -6,7 +6,7 @@ from services.gateway.dialects.rows import Ask, Dialect, Route
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.rehearsal import Rehearsal, shown
-from services.gateway.schemas.dialects.words import does
+from services.gateway.schemas.dialects.words import asks, does
 from services.gateway.schemas.openapi import (
     BODILESS,
     SCHEMES,
@@ -150,26 +150,22 @@ def _name_of(route: Route) -> str:
     return re.sub(r"\W+", "_", f"{route.method.lower()}{path}").rstrip("_")
 
 
-def _asks(route: Route) -> list[Ask]:
-    return [step for step in route.steps if isinstance(step, Ask)]
-
-
 def _codes(route: Route) -> list[ErrorCode]:
     """The errors that a request can be refused with."""
-    asks = _asks(route)
+    asked = [*asks(route.steps)]
     never: set[ErrorCode] = set()
     if not route.counted:
         never.add(ErrorCode.RATE_LIMITED)
-    if not any(_names_something(ask) for ask in asks):
+    if not any(_names_something(ask) for ask in asked):
         never.add(ErrorCode.NOT_FOUND)
-    if not any(issubclass(ask.contract, Command) for ask in asks):
+    if not any(issubclass(ask.contract, Command) for ask in asked):
         never.add(ErrorCode.CONFLICT)
     if route.method in BODILESS:
         never.add(ErrorCode.TOO_LARGE)
     if route.public:
         never |= {ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN}
         never |= set() if route.wire.model_fields else {ErrorCode.INVALID}
-    if route.public or not asks:
+    if route.public or not asked:
         never |= {ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
     return [code for code in ERRORS if code not in never]
 

@@ -1,14 +1,26 @@
 """What rows do, in words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from services.gateway.dialects.rows import Ask, Emit, Follow, Keep, Step, Type, Unfollow
 from services.gateway.schemas.components import summary_of
 
 
+def asks(steps: Sequence[Step]) -> Iterator[Ask]:
+    """All that may be asked, by steps that are made of others too."""
+    for step in steps:
+        if isinstance(step, Ask):
+            yield step
+        else:
+            parts = [getattr(step, field.name) for field in fields(step)]
+            inner = [part for whole in parts for part in (whole if isinstance(whole, tuple) else (whole,))]
+            yield from (part for part in inner if isinstance(part, Ask))
+
+
 def does(steps: Sequence[Step]) -> str:
     """What steps do, as a sentence; what is only worked out is not told."""
-    contracts = ", ".join(dict.fromkeys(f"`{step.contract.TYPE}`" for step in steps if isinstance(step, Ask)))
+    contracts = ", ".join(dict.fromkeys(f"`{ask.contract.TYPE}`" for ask in asks(steps)))
     words = [*filter(None, map(_said, steps)), *([f"carries out {contracts}"] if contracts else [])]
     sentence = ", ".join(dict.fromkeys(words))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else "Is answered at once."
@@ -23,7 +35,7 @@ def _said(step: Step) -> str:
         case Type():
             return "tells the room that somebody types, or types no more"
         case Keep():
-            return f"remembers `{step.name}`"
+            return f"forgets `{step.name}`" if step.value is None else f"remembers `{step.name}`"
         case _:
             return ""
 
