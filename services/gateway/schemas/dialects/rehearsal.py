@@ -77,6 +77,7 @@ SENT: dict[str, Any] = {
     "message": "Shall we take the early train?",
     "emoji": "👍",
     "reaction": "👍",
+    "status": "online",
     "latitude": 48.8566,
     "longitude": 2.3522,
 }
@@ -268,7 +269,7 @@ class Stage:
 
     async def watch_only(self, *_: Any) -> Any:
         """How those are who are watched."""
-        return self._view(PresencesView)["users"]
+        return self._view(PresencesView)
 
 
 class _Nobody:
