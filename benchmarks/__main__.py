@@ -21,7 +21,7 @@ import uvloop
 from benchmarks import about, floors, report, runner
 from benchmarks.floors import FloorFigures
 from benchmarks.scenarios import CASES, QUICK, Plan, Scenario, with_seconds
-from benchmarks.targets import Bare, Parley, Peer, Running, Target
+from benchmarks.targets import Bare, Dialect, Parley, Peer, Running, Target
 from deploy.embedded import ports
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.stack import Stack
@@ -40,11 +40,11 @@ FLOOR_SECONDS: Final = 5.0
 
 
 class Entry(NamedTuple):
-    """A target, how often each case is run on it, and whether that is the case for `small` only."""
+    """A target, how often each case is run on it, and of which scenarios."""
 
     target: Target
     runs: int
-    only_small: bool = False
+    scenarios: tuple[str, ...] = tuple(CASES)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Bench:
 
     def targets(self, case: str) -> list[tuple[Target, int]]:
         """The targets of a case and the number of runs on each."""
-        return [(e.target, e.runs) for e in self.entries if case.startswith("small") or not e.only_small]
+        return [(e.target, e.runs) for e in self.entries if case.startswith(e.scenarios)]
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -65,6 +65,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--peer", action="store_true", help="measure the Node stack beside it, run by run")
     names = [*CASES, FLOORS]
+    parser.add_argument("--socketio", action="store_true", help="measure the same rooms by Socket.IO, run by run")
     parser.add_argument(
         "--against", type=Path, metavar="DIR", help="measure another checkout of Parley beside this one, run by run"
     )
@@ -75,8 +76,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--target", metavar="URL", help="measure a Parley that runs already; JWT_SECRET signs")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="directory for the results")
     options = parser.parse_args(arguments)
-    if options.target and (options.peer or options.against):
-        parser.error("--peer and --against stand beside a private stack: they cannot go with --target")
+    if options.target and (options.peer or options.against or options.socketio):
+        parser.error("--peer, --against and --socketio take a private stack: they cannot go with --target")
     if options.against and not (options.against / "services").is_dir():
         parser.error(f"--against: {options.against} is not a checkout of Parley")
     if options.runs < 1:
@@ -101,6 +102,8 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
     servers_only = wanted == [FLOORS]
     stack = await start(owner, Stack(work / "stack", port=ports.find_free(), env=UNLIMITED, servers_only=servers_only))
     bench = Bench([Entry(Parley(stack), options.runs)], mongo_url=stack.mongo_url, amqp_url=stack.amqp_url)
+    if options.socketio and not servers_only:
+        bench.entries.append(Entry(Dialect(stack), options.runs, ("small", "big")))
     if options.against and not servers_only:
         code = options.against.resolve()
         other = await start(owner, Stack(work / "against", port=ports.find_free(), env=UNLIMITED, code=code))
@@ -110,7 +113,7 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
             peer = Peer(work, stack.jwt_secret, processes, stack.mongo_url, stack.pids["mongod"])
             owner.push_async_callback(peer.stop)
             await peer.start()
-            bench.entries.append(Entry(peer, options.runs, only_small=processes > 1))
+            bench.entries.append(Entry(peer, options.runs, ("small",) if processes > 1 else tuple(CASES)))
     bare = Bare(work, stack.jwt_secret)
     owner.push_async_callback(bare.stop)
     await bare.start()

@@ -250,6 +250,11 @@ class Client(WSListener):
 
     # ---- inbound: codec
 
+    @property
+    def room_id(self) -> str:
+        """The client's room."""
+        return self.room.id
+
     def on_delivery(self, seq: int, rev: int, content: str, payload: bytes) -> None:
         """Receive a message that no member has seen yet, or that is not the next one."""
         if self._held is not None:

@@ -1,4 +1,4 @@
-"""The two wire protocols the load generator speaks: Parley's native one, and Socket.IO as the peer serves it.
+"""The wire protocols the load generator speaks: Parley's native one, and Socket.IO as the peer and Parley serve it.
 
 A codec turns frames into calls on a `Receiver` and builds the frames a client sends. It keeps no state and
 does no I/O. The frequent case, a frame that another member has already received, never gets here (see
@@ -40,6 +40,10 @@ class SyncPage(NamedTuple):
 
 class Receiver(Protocol):
     """What a frame may mean to a client."""
+
+    @property
+    def room_id(self) -> str:
+        """The client's room."""
 
     def on_delivery(self, seq: int, rev: int, content: str, payload: bytes) -> None:
         """Receive a message of the client's room."""
@@ -209,3 +213,47 @@ class SocketIo(Codec):
             receiver.on_error(number, str(data.get("error")), 0)
         else:
             receiver.on_result(number, data)
+
+
+class Booking(SocketIo):
+    """Socket.IO as Parley serves it, in one of its dialects: `join_room`, `send_message`, `new_message`."""
+
+    name = "booking"
+
+    @override
+    def room_request(self, name: str, members: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        return Native().room_request(name, members)
+
+    @override
+    def send_template(self, room_id: str, sender: int, user: str) -> bytes:
+        content = f'"{sender}.%d.%d {PADDING}"'
+        client_id = f'"{user}-%d"'
+        return (
+            f'42/chat,%d["send_message",{{"chat_room_id":{_literal(room_id)},"content":{content},'
+            f'"client_id":{client_id}}}]'
+        ).encode()
+
+    @override
+    def decode(self, payload: bytes, token: str, receiver: Receiver) -> None:
+        if payload.startswith(b"42/chat,"):
+            name, data = orjson.loads(payload[8:])
+            if name == "new_message":
+                receiver.on_delivery(data["seq"], data["seq"], data["content"], payload)
+            elif name == "connected":
+                join = ["join_room", {"roomId": receiver.room_id}]
+                receiver.on_demand(b"42/chat,%b" % orjson.dumps(join))
+            elif name == "joined_room":
+                receiver.on_ready({data["roomId"]: RoomState(None, None, None)})
+        elif payload.startswith(b"43/chat,"):
+            start = payload.index(b"[")
+            self._answered(int(payload[8:start]), orjson.loads(payload[start:])[0], receiver)
+        elif payload.startswith(b"0"):
+            receiver.on_demand(b"40/chat," + orjson.dumps({"token": token}))
+        else:
+            super().decode(payload, token, receiver)
+
+    def _answered(self, number: int, data: dict[str, Any], receiver: Receiver) -> None:
+        if "seq" in data:
+            receiver.on_ack(number, data["seq"])
+        else:
+            receiver.on_error(number, data["code"], 0)

@@ -18,6 +18,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 SUBJECT: Final = "parley"
 PEER: Final = "peer"
 BEFORE: Final = "before"
+SOCKETIO: Final = "socketio"
 
 CPU: Final = "CPU s/1000 messages"
 COLUMNS: Final = {
@@ -105,7 +106,7 @@ def _case_section(results: Results, case: str) -> list[str]:
         runs = results.of(case, target)
         figures = [number(median_of(runs, column)) for column in columns]
         rows.append([target, *figures, *(number(median_of(runs, name)) for name in OWN), _verdict(runs)])
-    for rival in (BEFORE, PEER):
+    for rival in (BEFORE, SOCKETIO, PEER):
         if rival in results.targets(case):
             ratios = [number(ratio(results, case, column, rival)) for column in columns]
             rows.append([f"{SUBJECT} / {rival}", *ratios, *("" for _ in OWN), ""])

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from benchmarks.child import Child, free_port
 from benchmarks.client import User
-from benchmarks.codecs import Codec, Native, SocketIo
+from benchmarks.codecs import Booking, Codec, Native, SocketIo
 from deploy.embedded.stack import Stack
 from shared.auth import issue_token
 
@@ -102,7 +102,7 @@ class Parley(Target):
         name: in the results, where more than one is measured.
     """
 
-    codec = Native()
+    codec: Codec = Native()
     trusted = True
 
     def __init__(self, stack: Stack, name: str = "parley") -> None:
@@ -137,6 +137,15 @@ class Parley(Target):
     async def renew_front(self) -> None:
         await self._stack.kill(GATEWAY, signal.SIGTERM)
         await self._stack.wait_ready(GATEWAY)
+
+
+class Dialect(Parley):
+    """The same Parley, its clients speaking Socket.IO."""
+
+    codec = Booking()
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack, "socketio")
 
 
 class Bare(Target):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import uvloop
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shared import metrics
 from shared.logging import configure_logging, get_logger
@@ -19,6 +19,8 @@ log = get_logger(__name__)
 
 Check = Callable[[], Awaitable[None]]
 """A readiness check: returns when the link works, raises when it does not."""
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 CHECK_TIMEOUT = 2.0
 UNUSABLE = 2
@@ -93,11 +95,15 @@ class Service:
         await web.TCPSite(runner, self.settings.host, self.settings.ops_port).start()
         self._ops = runner
 
-    def add_ops_routes(self, app: web.Application) -> None:
-        """Add /livez, /readyz and /metrics to an application."""
+    def add_ops_routes(self, app: web.Application, figures: Answer | None = None) -> None:
+        """Add /livez, /readyz and /metrics to an application.
+
+        Args:
+            figures: answers /metrics to those who do not ask for a format of Prometheus'; none: they get that, too.
+        """
         app.router.add_get("/livez", self._live)
         app.router.add_get("/readyz", self._ready)
-        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/metrics", self._metrics if figures is None else _by_what_is_asked(self._metrics, figures))
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -160,6 +166,14 @@ async def _outcome(check: Check) -> str:
     except Exception as error:  # noqa: BLE001 - whatever fails is the answer
         return f"{type(error).__name__}: {error}"
     return "ok"
+
+
+def _by_what_is_asked(prometheus: Answer, others: Answer) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        wanted = metrics.asked_for(request.headers.get(hdrs.ACCEPT, ""))
+        return await (prometheus if wanted else others)(request)
+
+    return answer
 
 
 def run(name: str, main: Callable[[Service], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ a message that names the variable; it never falls back to a default in silence.
 import os
 import socket
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "parley-embedded-development-secret!"  # noqa: S105 - public on purpose, refused outside embedded mode
@@ -21,7 +21,7 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every environment variable Parley reads. For limits, 0 means unlimited."""
 
-    model_config = SettingsConfigDict(case_sensitive=False, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(case_sensitive=False, frozen=True, extra="ignore", populate_by_name=True)
 
     amqp_url: str = Field("amqp://guest:guest@127.0.0.1:5672/", description="RabbitMQ 3.10 or newer.")
     mongo_url: str = Field(
@@ -30,6 +30,19 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the HTTP ports bind to.")
     port: int = Field(3000, ge=0, le=65535, description="The gateway's port: WebSocket, REST, health, metrics.")
+    listeners: str = Field(
+        "",
+        description="The gateway's ports, each with the dialect that is spoken there: `3000=auto,3001=booking`; "
+        "empty: `PORT=auto`.",
+    )
+    chat_server_port: int = Field(
+        0, ge=0, le=65535, description="Another port of the gateway, for the dialect `team`; 0: none."
+    )
+    websocket_namespace: str = Field(
+        "/chat",
+        pattern=r"^/[A-Za-z0-9_./-]{0,100}$",
+        description="A Socket.IO namespace that is served as `/chat` is, besides it.",
+    )
     ops_port: int = Field(
         0, ge=0, le=65535, description="Health and metrics port of the other services; 0 takes a free one."
     )
@@ -40,7 +53,11 @@ class Settings(BaseSettings):
     )
     embedded: bool = Field(default=False, description="Set by embedded mode: allows the development secret.")
 
-    jwt_secret: str = Field("", description="HS256 secret of at least 32 bytes.")
+    jwt_secret: str = Field(
+        "",
+        validation_alias=AliasChoices("jwt_secret", "next_public_jwt_secret"),
+        description="HS256 secret of at least 32 bytes. Also read from `NEXT_PUBLIC_JWT_SECRET`.",
+    )
     jwt_public_key: str = Field("", description="PEM public key for RS256 or ES256 tokens, instead of a secret.")
     jwt_jwks_url: str = Field("", description="JWKS address for RS256 or ES256 tokens, instead of a secret.")
     jwt_audience: str = Field("", description="Required `aud` claim; empty: not checked.")
@@ -50,8 +67,10 @@ class Settings(BaseSettings):
         description="Behind a proxy that sets it: `x-tenant-tag` decides for tokens without a tenant.",
     )
     allowed_origins: str = Field(
-        "",
-        description="Comma-separated origins that may connect with a cookie token; empty: the same host only.",
+        "*",
+        validation_alias=AliasChoices("allowed_origins", "websocket_cors_origin", "frontend_url"),
+        description="Comma-separated origins whose pages may use the gateway, with cookies too; `*`: any, but without "
+        "cookies; empty: the same host only. Also read from `WEBSOCKET_CORS_ORIGIN` or `FRONTEND_URL`.",
     )
 
     shards: int = Field(4, ge=1, le=256, description="Shards of the message stream; fixed per deployment.")
@@ -101,7 +120,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg']} (got {item['input']!r})"
-            if "secret" not in str(item["loc"])
+            if "secret" not in str(item["loc"]).lower()
             else f"{item['loc'][0]}: {item['msg']}"
             for item in error.errors()
         )

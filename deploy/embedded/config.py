@@ -7,7 +7,9 @@
 | `GATEWAYS`, `WORKERS` | 1 | how many gateway and messages processes |
 | `RESTART` | 1 | 0: a process that dies stays dead |
 | `AMQP_URL`, `MONGO_URL` | - | use these servers and start none |
-| `JWT_SECRET` | the development secret | signs tokens |
+| `LISTENERS` | `PORT=auto` | the gateways' ports and their dialects; `PORT` is always among them |
+| `CHAT_SERVER_PORT` | `PORT + 3`, if it is free | gateway 0's port for the dialect `team`; 0: none |
+| `JWT_SECRET` | the development secret | signs tokens; `NEXT_PUBLIC_JWT_SECRET` is read, too |
 | `DRAIN_TIMEOUT` | 10 | seconds the services take at most to finish what is in flight |
 | `PARLEY_DIR` | `.parley` | data, logs and pid files; a second stack needs another one, and another `PORT` |
 """
@@ -57,7 +59,7 @@ class Config:
             restart=_flag(env, "RESTART", default=default.restart),
             amqp_url=env.get("AMQP_URL") or None,
             mongo_url=env.get("MONGO_URL") or None,
-            jwt_secret=env.get("JWT_SECRET") or default.jwt_secret,
+            jwt_secret=env.get("JWT_SECRET") or env.get("NEXT_PUBLIC_JWT_SECRET") or default.jwt_secret,
             drain_timeout=_seconds(env, "DRAIN_TIMEOUT", default.drain_timeout),
             root=Path(env.get("PARLEY_DIR") or default.root),
         )

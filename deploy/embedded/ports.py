@@ -1,7 +1,8 @@
 """Which port belongs to whom: one table, all of it derived from PORT.
 
     PORT + 100*i    gateway-i           (HOST)
-    PORT + 1 ... 9  left free for further gateway listeners
+    PORT + 3        gateway-0, for clients of the dialect `team` (HOST); left out where somebody else has it
+    PORT + 1 ... 9  left free for further gateway listeners (LISTENERS)
     PORT + 10       rooms-0             (loopback, as all below: /livez, /readyz, /metrics)
     PORT + 11       media-0
     PORT + 20 + i   messages-i          (up to 70)
@@ -22,6 +23,8 @@ from deploy.embedded.errors import EmbeddedError
 
 LOOPBACK = "127.0.0.1"
 GATEWAY_STRIDE = 100
+TEAM_OFFSET = 3
+"""Where the sample code of team.md connects: 3003, PORT being 3000."""
 MAX_WORKERS = 70
 LAST_PORT = 65535
 # `find_free` stays below the range from which Linux takes ports for outgoing connections (32768 and up).
@@ -86,6 +89,11 @@ class Ports:
         """Where gateway `index` listens."""
         return self.base + GATEWAY_STRIDE * index
 
+    @property
+    def team(self) -> int:
+        """Where gateway 0 listens for clients of `team`, too."""
+        return self.base + TEAM_OFFSET
+
     def messages(self, index: int) -> int:
         """Operations port of messages worker `index`."""
         return self.base + 20 + index
@@ -127,7 +135,8 @@ def find_free(gateways: int = 1, workers: int = 1) -> int:
     """
     for base in random.sample(SEARCH_RANGE, len(SEARCH_RANGE)):
         ports = Ports(base, gateways, workers)
-        if not busy(ports.broker() | ports.database() | ports.operations() | ports.listeners()):
+        services = ports.operations() | ports.listeners() | {ports.team: "gateway-0 (team)"}
+        if not busy(ports.broker() | ports.database() | services):
             return base
     raise EmbeddedError(f"no free block of ports between {SEARCH_RANGE.start} and {SEARCH_RANGE.stop}")
 

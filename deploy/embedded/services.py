@@ -28,13 +28,41 @@ def workers(config: Config, ports: Ports, extra: Mapping[str, str], links: Mappi
     return [_spec(config, service, index, port, {**base, "OPS_PORT": str(port)}) for service, index, port in placed]
 
 
-def gateways(config: Config, ports: Ports, extra: Mapping[str, str], links: Mapping[str, str]) -> list[Spec]:
-    """The gateways; they hold connections only and get no MONGO_URL."""
+def gateways(
+    config: Config, ports: Ports, extra: Mapping[str, str], links: Mapping[str, str], *, team_port: int = 0
+) -> list[Spec]:
+    """The gateways; they hold connections only and get no MONGO_URL.
+
+    Args:
+        team_port: where gateway 0 listens for the dialect `team`, if the settings do not say which listeners there are.
+    """
     base = {**_inherited(extra), "AMQP_URL": links["AMQP_URL"], "HOST": config.host}
-    return [
-        _spec(config, "gateway", index, port, {**base, "PORT": str(port)})
-        for index, port in enumerate(ports.listeners())
-    ]
+    specs = []
+    for index, port in enumerate(ports.listeners()):
+        env = {**base, "PORT": str(port), **_listeners(base, port, port - ports.base, team_port)}
+        specs.append(_spec(config, "gateway", index, port, env))
+    return specs
+
+
+def _listeners(env: Mapping[str, str], port: int, offset: int, team_port: int) -> dict[str, str]:
+    """The settings of a gateway's listeners, which lie `offset` above those of gateway 0; it is asked at `port`."""
+    listed, team = env.get("LISTENERS", ""), env.get("CHAT_SERVER_PORT", "")
+    if team:
+        settings = {"CHAT_SERVER_PORT": _moved(team, offset if team != "0" else 0)}
+    else:
+        settings = {"CHAT_SERVER_PORT": str(0 if listed or offset else team_port)}
+    if listed:
+        items = [_moved(item, offset) for item in listed.split(",")]
+        if str(port) not in [item.partition("=")[0].strip() for item in items]:
+            items.insert(0, f"{port}=auto")
+        settings["LISTENERS"] = ",".join(items)
+    return settings
+
+
+def _moved(item: str, offset: int) -> str:
+    """A port, or `PORT=DIALECT`, so much further up; what is neither is left for the gateway to refuse."""
+    number, equals, dialect = item.partition("=")
+    return f"{int(number) + offset}{equals}{dialect}" if number.strip().isdecimal() else item
 
 
 def _inherited(extra: Mapping[str, str]) -> dict[str, str]:

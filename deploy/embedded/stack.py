@@ -200,8 +200,15 @@ class Stack:
         links = {"AMQP_URL": self.amqp_url, "MONGO_URL": self.mongo_url}
         return (
             services.workers(self.config, self.ports, self._env, links),
-            services.gateways(self.config, self.ports, self._env, links),
+            services.gateways(self.config, self.ports, self._env, links, team_port=self._team_port()),
         )
+
+    def _team_port(self) -> int:
+        """Where gateway 0 can listen for clients of `team`; 0: nowhere, as somebody else does. Nobody has to."""
+        taken = busy({self.ports.team: "gateway-0, for clients of `team`"}, self.config.host)
+        if taken:
+            self._report(f"{taken[0]}; they can use port {self.config.port}")
+        return 0 if taken else self.ports.team
 
     async def _bring_up(self, tasks: asyncio.TaskGroup, *stages: list[Spec]) -> None:
         """Start all of some stages at once and wait until all are ready; they stop one stage after the other."""

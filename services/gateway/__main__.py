@@ -3,21 +3,28 @@
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import web
 
 from services.gateway.attendance import Attendance
+from services.gateway.cors import Cors
 from services.gateway.delivered import Delivered
 from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.dialects.endpoints import Endpoints
+from services.gateway.dialects.refusals import Refusals
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
+from services.gateway.figures import Figures
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
+from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, listeners_of
+from services.gateway.listening import Listening
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
-from services.gateway.sio.server import Sessions
+from services.gateway.sio.recall import Recall
+from services.gateway.sio.server import ENGINE, Sessions
 from services.gateway.sio.session import Serving
 from services.gateway.sio.voice import Voices
 from services.gateway.socket import NativeSocket
@@ -36,18 +43,20 @@ from shared.bus.requests import Requests
 from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
 from shared.service import Service, run
-from shared.settings import Settings, unlimited
+from shared.settings import Settings, SettingsError, unlimited
 
 PREFETCH = 256
-BACKLOG = 4096
+TEAM_ENGINE = "chat"
+"""Engine.IO's path that clients of `team` may have been told."""
+
 GOODBYE = 2.0
-CUT = 1.0
-"""Seconds clients have to answer the close frame of a restart, and handlers to end after that."""
+"""Seconds clients have to answer the close frame of a restart."""
 
 
 async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name, tasks = service.settings, service.settings.name, service.tasks
+    listeners = _listeners(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
@@ -92,9 +101,6 @@ async def main(service: Service) -> None:
         register=register,
         tasks=tasks,
     )
-    app = web.Application(middlewares=[answer_errors], client_max_size=settings.max_frame_bytes)
-    service.add_ops_routes(app)
-    app.router.add_get("/ws", socket.handle)
     serving = Serving(
         settings=settings,
         hub=hub,
@@ -106,10 +112,10 @@ async def main(service: Service) -> None:
         register=register,
         tasks=tasks,
         voices=Voices(ALL),
+        recall=Recall(hub.now),
     )
-    sessions = _add_dialects(app, serving, edge)
-    Rest(edge, register, dispatcher).add_routes(app, ROUTES)
-    add_pages(app, settings.shards)
+    speaking: list[Sessions] = []
+    application = partial(_application, service, serving, edge, socket, Figures(hub, requests), speaking)
 
     await requests.start()
     await events.add(events_queue(name, *GATEWAY_KEYS))
@@ -138,10 +144,11 @@ async def main(service: Service) -> None:
         tasks.spawn(loop, name_of_work, vital=True)
     service.checks["rabbitmq"] = link.check
 
-    runner, site = await _listen(app, settings)
+    listening = Listening(application, settings.host)
+    await listening.open(listeners)
 
     async def answer_what_is_asked() -> None:
-        await site.stop()
+        await listening.stop()
         await requests.quiet.wait()
 
     async def say_goodbye() -> None:
@@ -153,24 +160,47 @@ async def main(service: Service) -> None:
 
     service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
     await service.until_stopped()
-    await sessions.close()
-    await runner.cleanup()
+    for sessions in speaking:
+        await sessions.close()
+    await listening.close()
 
 
-def _add_dialects(app: web.Application, serving: Serving, edge: Edge) -> Sessions:
-    """Serve the dialects, by Socket.IO and REST."""
-    sessions = Sessions(serving, edge)
-    sessions.add_routes(app)
-    Endpoints(edge, serving.register, serving.dispatcher, serving.steps).add_routes(app, DIALECTS.values())
-    return sessions
+def _application(
+    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, figures: Figures, speaking: list[Sessions],
+    dialect: str,
+) -> web.Application:  # fmt: skip
+    """What is served where a dialect is spoken: its own API, what others have besides, and the canonical one."""
+    bound = DIALECTS.get(dialect)
+    refusals = Refusals(bound)
+    cors = Cors(edge.origins, refusals.refuse)
+    app = web.Application(
+        middlewares=[cors.guard, answer_errors, refusals.answer_unknown],
+        client_max_size=service.settings.max_frame_bytes,
+    )
+    app.on_response_prepare.append(cors.mark)
+    service.add_ops_routes(app, figures.answer)
+    app.router.add_get("/ws", socket.handle)
+    places = {ENGINE: dialect}
+    if TEAM in DIALECTS and dialect in (AUTO, TEAM):
+        places[TEAM_ENGINE] = TEAM
+    for path, spoken in places.items():
+        speaking.append(Sessions(serving, edge, dialect=spoken, path=path))
+        speaking[-1].add_routes(app)
+    others = (other for other in DIALECTS.values() if other is not bound)
+    endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps)
+    refusals.spoken = endpoints.add_routes(app, others if bound is None else (bound, *others))
+    Rest(edge, serving.register, serving.dispatcher).add_routes(app, ROUTES)
+    add_pages(app, service.settings.shards)
+    return app
 
 
-async def _listen(app: web.Application, settings: Settings) -> tuple[web.AppRunner, web.TCPSite]:
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=CUT)
-    await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_address=True)
-    await site.start()
-    return runner, site
+def _listeners(settings: Settings) -> tuple[Listener, ...]:
+    try:
+        return listeners_of(
+            settings.listeners, port=settings.port, team_port=settings.chat_server_port, dialects=DIALECTS
+        )
+    except MisboundError as error:
+        raise SettingsError(f"LISTENERS: {error}") from error
 
 
 async def _expire(hub: Hub) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from services.gateway.connection import Connection
-from services.gateway.delivered import Delivered
+from services.gateway.delivered import BRINGS, Delivered
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
 from shared.auth import Identity
@@ -42,10 +42,12 @@ class Dispatcher:
         if counted:
             self.count(connection.identity)
 
+        brings = type(request) in BRINGS
+
         def done(result: JSON | None, error: ChatError | None) -> None:
             connection.in_flight -= 1
             answered(result, error)
-            if result is not None and connection.open:
+            if brings and result is not None and connection.open:
                 self._delivered.brought(connection.user, request, result)
 
         self._requests.send(request, connection.actor, connection.identity.actor.tenant, done, body=body)

@@ -1,28 +1,31 @@
 """The door: who may come in, from where, with which token. The same for sockets and REST."""
 
-from urllib.parse import urlsplit
-
 from aiohttp import web
 from pydantic import ValidationError
 
 from services.gateway.limits import RateLimit
 from services.gateway.native import SUBPROTOCOL
+from services.gateway.origins import Origins
 from shared.auth import Authenticator, Identity
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError
 
 COOKIES = ("token", "jwt")
 BEARER_PROTOCOL = "bearer."
 
 
 class Edge:
-    """Admission and identity."""
+    """Admission and identity.
+
+    Raises:
+        SettingsError: at construction, where ALLOWED_ORIGINS cannot be read.
+    """
 
     def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
         self._settings = settings
         self._authenticator = authenticator
-        self._origins = {origin.strip() for origin in settings.allowed_origins.split(",") if origin.strip()}
+        self.origins = _origins_of(settings)
         self._connects = RateLimit(settings.connections_per_minute_per_ip, "connections from your address")
 
     def admit(self, address: str, now: float) -> None:
@@ -60,10 +63,14 @@ class Edge:
         origin = request.headers.get("Origin")
         if origin is None:
             return request.method in ("GET", "HEAD") and "Upgrade" not in request.headers
-        try:
-            return origin in self._origins or urlsplit(origin).netloc == request.host
-        except ValueError:  # no address at all
-            return False
+        return self.origins.trusts(origin, request.host)
+
+
+def _origins_of(settings: Settings) -> Origins:
+    try:
+        return Origins(settings.allowed_origins)
+    except ValueError as error:
+        raise SettingsError(f"ALLOWED_ORIGINS: {error}") from error
 
 
 def _in_tenant(actor: Actor, tenant: str) -> Actor:

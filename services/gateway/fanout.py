@@ -11,6 +11,7 @@ from itertools import groupby
 from pydantic import ValidationError
 
 from services.gateway import native
+from services.gateway.changes import changes
 from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
@@ -242,39 +243,14 @@ class Fanout:
             self._hub.tell(feed.connections, lambda voice: voice.happening("room.reset", feed.about, data))
             return
         reached = int(last.cursor.split(":")[1])
-        changes = _changes(feed, pages, reached)
+        told = changes(feed.room_id, pages, seq=feed.seq, cleared=feed.cleared, reached=reached)
         # Until the last of these frames a client resumes from the rev before them, for they are not in its order.
-        for number, (kind, seq, rev, data) in enumerate(changes, start=1):
-            after = reached if number == len(changes) else feed.rev
+        for number, (kind, seq, rev, data) in enumerate(told, start=1):
+            after = reached if number == len(told) else feed.rev
             self._post(feed, rev, {voice: voice.timeline(kind, feed.about, seq, after, data) for voice in feed.voices})
         self._delivered.moved(feed)
-        feed.seq = max(feed.seq, last.seq, *(seq for _, seq, _, _ in changes))
+        feed.seq = max(feed.seq, last.seq, *(change.seq for change in told))
         feed.rev = max(feed.rev, reached)
         feed.ahead = max(feed.ahead, feed.rev)
         feed.cleared = max(feed.cleared, last.cleared_seq)
         feed.promote()
-
-
-def _changes(feed: Feed, pages: list[RoomSyncView], reached: int) -> list[tuple[str, int, int, JSON]]:
-    """What a healing brings, to be shown in this order: (type, seq, rev, data) each."""
-    cleared = pages[-1].cleared_seq
-    # What changed while the pages were read is in several of them, and in the last as it is now.
-    latest = {message.id: message for page in pages for message in page.messages if message.seq > cleared}
-    # New messages first and by seq, for all clients see one order; then what happened to older ones.
-    messages = sorted(
-        latest.values(), key=lambda message: (0, message.seq) if message.seq > feed.seq else (1, message.rev)
-    )
-    changes: list[tuple[str, int, int, JSON]] = []
-    if cleared > feed.cleared:
-        data = {"room_id": feed.room_id, "seq": cleared, "rev": reached}
-        changes.append((TimelineCleared.TYPE, cleared, reached, data))
-    for message in messages:
-        kind = _kind_of(new=message.seq > feed.seq, deleted=message.deleted_at is not None)
-        changes.append((kind, message.seq, message.rev, message.model_dump(mode="json", exclude_none=True)))
-    return changes
-
-
-def _kind_of(*, new: bool, deleted: bool) -> str:
-    if new:
-        return "message.created"
-    return "message.deleted" if deleted else "message.updated"

@@ -5,24 +5,43 @@ client sent), `me` (who it is) and, on sockets, `here` (what the socket remember
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
-from services.gateway.dialects.rows import Ask, At, Follow, Keep, Make, Step, Type, Unfollow, look_up
+from services.gateway.dialects.rows import (
+    Ask,
+    At,
+    Each,
+    Either,
+    Follow,
+    Keep,
+    Make,
+    Need,
+    Step,
+    Type,
+    Unfollow,
+    look_up,
+)
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
 
 Done = Callable[[ChatError | None], None]
+
+FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
+"""What is answered of something that is not there for this caller."""
 
 
 class Asker(Protocol):
@@ -61,28 +80,53 @@ class Steps:
 
     def _go(self, rest: Any, known: JSON, asker: Asker, done: Done) -> None:
         try:
-            for step in rest:
+            while (step := next(rest, None)) is not None:
                 match step:
-                    case Ask():
-                        if step.given is None or look_up(known, step.given.path):
-                            fields = resolved(step.fields, known)
-                            then = partial(self._answered, rest, known, asker, done, step.into)
-                            asker.send(_request(step, fields), fields, then)
+                    case Each():
+                        rest = chain(_one_by_one(step, known), rest)
+                    case Ask() | Either() | Follow():
+                        if self._begin(step, rest, known, asker, done):
                             return
-                    case Make():
-                        known[step.into] = step.how(known)
-                    case Keep():
-                        keep(asker.here, step, known)
-                    case Follow():
-                        follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
-                        self._tasks.spawn(follow, "follow")
-                        return
                     case _:
                         self._at_once(step, known, asker)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever a step fails by, its client is answered
+            done(refusal_of(error, "a step"))
             return
         done(None)
+
+    def _begin(self, step: Ask | Either | Follow, rest: Any, known: JSON, asker: Asker, done: Done) -> bool:
+        """Begin what takes a while; False where it is left out."""
+        match step:
+            case Ask(given=At() as given) if not look_up(known, given.path):
+                return False
+            case Ask():
+                fields = resolved(step.fields, known)
+                then = partial(self._answered, rest, known, asker, done, step.into)
+                asker.send(_request(step, fields), fields, then)
+            case Either():
+                self._ask_first(step.asks, step, rest, known, asker, done)
+            case Follow():
+                follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
+                self._tasks.spawn(follow, "follow")
+        return True
+
+    def _ask_first(self, asks: Sequence[Ask], step: Either, rest: Any, known: JSON, asker: Asker, done: Done) -> None:
+        """Send the first of `asks`, and the next one where it finds nothing."""
+        ask, *others = asks
+        fields = resolved(ask.fields, known)
+
+        def answered(result: JSON | None, error: ChatError | None) -> None:
+            if error is None or error.code not in FOUND_NOTHING:
+                self._answered(rest, known, asker, done, step.into, result, error)
+            elif others:
+                try:
+                    self._ask_first(others, step, rest, known, asker, done)
+                except ChatError as refused:
+                    done(refused)
+            else:
+                done(ChatError(ErrorCode.NOT_FOUND, step.missing))
+
+        asker.send(_request(ask, fields), fields, answered)
 
     def _answered(
         self, rest: Any, known: JSON, asker: Asker, done: Done, into: str, result: JSON | None, error: ChatError | None
@@ -102,20 +146,36 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Unfollow | Type, known: JSON, asker: Asker) -> None:
-        connection, room_id = _socket(asker), str(look_up(known, step.room.path))
+    def _at_once(self, step: Need | Make | Keep | Unfollow | Type, known: JSON, asker: Asker) -> None:
         match step:
+            case Need():
+                if look_up(known, step.value.path) is None:
+                    raise ChatError(ErrorCode.INVALID, step.missing)
+            case Make():
+                known[step.into] = step.how(known)
+            case Keep():
+                keep(asker.here, step, known)
             case Unfollow():
-                self._hub.unsubscribe(connection, room_id)
+                self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
             case Type():
                 started = look_up(known, step.started.path) if isinstance(step.started, At) else step.started
-                self._typists.typing(connection, room_id, started=bool(started))
+                room_id = str(look_up(known, step.room.path))
+                self._typists.typing(_socket(asker), room_id, started=bool(started))
 
 
 def resolved(fields: Mapping[str, Any], known: JSON) -> JSON:
     """The fields of a request, those left out of which nothing is known."""
-    values = {name: look_up(known, value.path) if isinstance(value, At) else value for name, value in fields.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    values = {}
+    for name, value in fields.items():
+        found = look_up(known, value.path) if isinstance(value, At) else value
+        if found is not None:
+            values[name] = found
+    return values
+
+
+def _one_by_one(step: Each, known: JSON) -> Iterator[Step]:
+    for item in look_up(known, step.over.path) or ():
+        yield replace(step.ask, fields=resolved(step.ask.fields, {**known, "item": item}))
 
 
 def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:

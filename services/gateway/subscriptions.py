@@ -19,7 +19,7 @@ from shared.bus.requests import Requests
 from shared.contracts.base import Query
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.contracts.membership import Role, RoomType
-from shared.contracts.messages import GetRoomStates
+from shared.contracts.messages import MAX_PAGE, GetRoomStates, Sync
 from shared.contracts.rooms import (
     EVENTS,
     GetRoom,
@@ -31,13 +31,16 @@ from shared.contracts.rooms import (
     RoomDeleted,
     RoomUpdated,
 )
-from shared.contracts.timeline import RoomStateView
+from shared.contracts.timeline import RoomStateView, RoomSyncView
 from shared.logging import get_logger
 from shared.service import Tasks
 
 log = get_logger(__name__)
 
 PAGE = 500
+MAX_PAGES = 25
+"""Pages of changes that one who comes back is told; with more, they read the room afresh."""
+
 MAX_AT_ONCE = 50
 """Users whose subscriptions are looked up at once after the link was lost."""
 
@@ -149,6 +152,21 @@ class Subscriptions:
         if room_id not in states:
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no room '{room_id}'.")
         return states[room_id].model_dump(mode="json", exclude_none=True)
+
+    async def changed(self, connection: Connection, room_id: str, cursor: str) -> list[RoomSyncView]:
+        """What has changed in a room since a cursor; nothing where that is too much. Raises ChatError."""
+        pages: list[RoomSyncView] = []
+        while len(pages) < MAX_PAGES:
+            answer = await self._ask(connection, Sync(cursors={room_id: cursor}, limit=MAX_PAGE))
+            if room_id not in answer["rooms"]:
+                return []
+            pages.append(RoomSyncView.model_validate(answer["rooms"][room_id]))
+            if pages[-1].reset:
+                return []
+            if not pages[-1].has_more:
+                return pages
+            cursor = pages[-1].cursor
+        return []
 
     async def _join_as_allowed(
         self, connection: Connection, room_id: str

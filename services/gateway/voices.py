@@ -18,11 +18,13 @@ class About(NamedTuple):
     name: str | None = None
     external: dict[str, Any] | None = None
     """The object of another system that it belongs to: its kind and id."""
+    closed: bool = False
+    """Whether it is over: nothing is written there any more."""
 
 
 def about(room: JSON) -> About:
     """What a room's view (`RoomView`, as JSON) says of it."""
-    return About(room["id"], room["type"], room.get("name"), room.get("external"))
+    return About(room["id"], room["type"], room.get("name"), room.get("external"), room.get("closed", False))
 
 
 class Voice(ABC):

@@ -198,7 +198,7 @@ class QueryHandler:
         }
         mentions, lasts = await together(
             self._repository.mentions(
-                actor.id, {room_id: span for room_id, span in spans.items() if span[0] < span[1]}
+                actor.id, {room_id: span for room_id, span in spans.items() if span[0] < heads[room_id].mentioned}
             ),
             self._last_messages(heads),
         )

@@ -57,6 +57,8 @@ class Head:
     last: Message | None = None
     own: dict[str, int] = field(default_factory=dict)
     """Per sender, the last of their messages that may not be in `receipts` yet."""
+    mentioned: int = 0
+    """No message after this `seq` mentions anybody."""
 
 
 class Repository:
@@ -207,6 +209,7 @@ class Repository:
             heads[state["_id"]] = Head(
                 Timeline(state["epoch"], state["seq"], state["rev"], state.get("cleared", 0)),
                 None if last is None else next(readable([last], message_of), None),
+                mentioned=state.get("mentioned", state["seq"]),
             )
         newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
         async for document in self._messages.find({"$or": newer}):
@@ -216,6 +219,8 @@ class Repository:
             head.timeline = Timeline(epoch, max(last_seq, seq, cleared), max(last_rev, rev), cleared)
             if not seq:  # the clearing itself
                 continue
+            if document.get("mentions"):
+                head.mentioned = max(head.mentioned, seq)
             for message in readable([document], message_of):
                 sender = message.view.sender.id
                 head.own[sender] = max(seq, head.own.get(sender, 0))
@@ -245,7 +250,8 @@ class Repository:
             elif timeline.cleared < timeline.seq:
                 change.pop("last", None)
             older = {"_id": room_id, "epoch": timeline.epoch, "rev": {"$lt": timeline.rev}}
-            states.append(UpdateOne(older, {"$set": change}, upsert=True))
+            how = "$max" if head.mentioned else "$setOnInsert"
+            states.append(UpdateOne(older, {"$set": change, how: {"mentioned": head.mentioned}}, upsert=True))
         # What is not older is newer, or of another epoch: a summary that comes late (from a writer that was replaced)
         # must not turn back either. Then the upsert is the second with its id, and refused; but so is one that has
         # merely met another room's first summary, hence twice.
@@ -306,7 +312,9 @@ class Repository:
 
     async def purge(self, room_id: str, until: datetime, epoch: str) -> int:
         """Remove what was written in a room up to `until` and begin a new `epoch`; how many messages that removed."""
-        await self._room_state.replace_one({"_id": room_id}, {"epoch": epoch, "seq": 0, "rev": 0}, upsert=True)
+        await self._room_state.replace_one(
+            {"_id": room_id}, {"epoch": epoch, "seq": 0, "rev": 0, "mentioned": 0}, upsert=True
+        )
         await self._receipts.delete_many({"room_id": room_id})
         return (await self._messages.delete_many({"room_id": room_id, "created_at": {"$lte": until}})).deleted_count
 

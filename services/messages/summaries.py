@@ -40,7 +40,7 @@ class Summaries:
     def adopt(self, heads: Mapping[str, Head]) -> None:
         """Take over what a writer before this one has not summarised: the next summary would leave it behind."""
         for room_id, head in heads.items():
-            if head.own:
+            if head.own or head.mentioned:
                 self._waiting[room_id] = head
                 self._signal.set()
 
@@ -67,6 +67,8 @@ class Summaries:
         head = self._head(view.room_id, timeline)
         if view.seq == timeline.seq:
             head.last = message
+        if view.mentions:
+            head.mentioned = max(head.mentioned, view.seq)
         if own:
             head.own[view.sender.id] = view.seq
 
@@ -124,6 +126,7 @@ class Summaries:
             newer = self._waiting.setdefault(room_id, head)
             if newer is not head:
                 newer.own = head.own | newer.own
+                newer.mentioned = max(head.mentioned, newer.mentioned)
                 if newer.last is None and head.last is not None:
                     newer.last = head.last if head.last.view.seq > newer.timeline.cleared else None
         self._signal.set()

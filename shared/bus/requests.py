@@ -6,6 +6,7 @@ service that is away costs its callers an error, never memory.
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -43,9 +44,24 @@ _unanswered = metrics.gauge("requests_unanswered", "Commands and queries waiting
 _timeouts = metrics.counter("requests_timeout", "Commands and queries whose reply did not come in time")
 
 
+class Jobs:
+    """What has become of the requests of one type since this process began."""
+
+    __slots__ = ("completed", "failed", "unanswered", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.unconfirmed = 0
+        """Not taken by the broker yet."""
+        self.unanswered = 0
+        self.completed = 0
+        self.failed = 0
+        """Refused, or not answered in time."""
+
+
 class _Pending(NamedTuple):
     deadline: float
     answered: Answered
+    jobs: Jobs
 
 
 class Requests:
@@ -78,6 +94,8 @@ class Requests:
         self._max_pending = max_pending
         self._echo = echo
         self._pending: dict[str, _Pending] = {}
+        self.jobs: defaultdict[str, Jobs] = defaultdict(Jobs)
+        """By type of request."""
         self.quiet = asyncio.Event()
         self.quiet.set()
         # Owners know a repeated command by its id, so a restarted process of the same name must not count from 1 again.
@@ -120,13 +138,18 @@ class Requests:
         else:
             exchange, key = QUERIES, str(request.OWNER)
 
+        jobs = self.jobs[request.TYPE]
+
         def settled(error: ChatError | None) -> None:
+            jobs.unconfirmed -= 1
             if error is not None:
                 self._answer(number, None, error)
 
         self._publisher.submit(exchange, key, envelope, settled)
         self.quiet.clear()
-        self._pending[number] = _Pending(self._loop.time() + self._timeout, answered)
+        self._pending[number] = _Pending(self._loop.time() + self._timeout, answered, jobs)
+        jobs.unconfirmed += 1
+        jobs.unanswered += 1
 
     async def ask(
         self, request: Command | Query, actor: orjson.Fragment, tenant: str, *, traceparent: str | None = None
@@ -199,7 +222,16 @@ class Requests:
         if pending is not None:
             if not self._pending:
                 self.quiet.set()
-            pending.answered(result, error)
+            jobs = pending.jobs
+            jobs.unanswered -= 1
+            if error is None:
+                jobs.completed += 1
+            else:
+                jobs.failed += 1
+            try:
+                pending.answered(result, error)
+            except Exception as failure:
+                log.error("an answer was not taken", number=number, exc_info=failure)
 
 
 def _outcome_of(reply: JSON) -> tuple[str, JSON | None, ChatError | None]:

@@ -155,8 +155,6 @@ class RevisionView(View):
 
 def check_parts(kind: MessageType, content: str, attachment: Attachment | None, location: Location | None) -> None:
     """Raise ValueError where a message lacks what its type requires, or has what only others may have."""
-    if kind is MessageType.TEXT and content and attachment is None and location is None:
-        return  # nearly all messages
     required = REQUIRED[kind]
     parts = {Part.CONTENT: content, Part.ATTACHMENT: attachment, Part.LOCATION: location}
     if not parts[required]:

@@ -76,7 +76,8 @@ class SendMessage(MessageCommand):
 
     @model_validator(mode="after")
     def _has_its_parts(self) -> Self:
-        check_parts(self.type, self.content, self.attachment, self.location)
+        if self.type is not MessageType.TEXT or not self.content or self.attachment or self.location:
+            check_parts(self.type, self.content, self.attachment, self.location)
         return self
 
 

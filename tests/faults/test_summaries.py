@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from services.messages.repository import Repository
+from services.messages.repository import Head, Repository
 from services.messages.state import Marks, Message, Plan, Timeline, Write
 from services.messages.summaries import Summaries
 from shared.contracts.messages import EditMessage, MarkRead, SendMessage
@@ -87,3 +87,25 @@ async def test_writing_is_reading_for_the_next_writer_too(site: Site, mongo: Mon
     async with writers(site.servers.amqp_url, mongo, ["next"], PEOPLE) as asked:
         answer = await asked.ask("next", "alice", MarkRead(room_id=room, seq=1))
     assert answer["ok"] == {"user_id": "alice", "read_seq": 2, "delivered_seq": 2}
+
+
+async def test_an_edit_that_mentions_somebody_is_not_left_behind(site: Site, mongo: Mongo) -> None:
+    """A writer that dies after an edit leaves a mention in an older message; the next one's summary keeps it."""
+    room = f"left-{uuid4().hex[:8]}"
+    repository = await left_behind(site, mongo, room, "alice", "alice")
+    first = await stored(repository, mongo, room, 1)
+    assert (await repository.heads([room]))[room].mentioned == 0
+    async with writers(site.servers.amqp_url, mongo, ["dying"], PEOPLE) as asked:
+        edit = EditMessage(message_id=first.view.id, content="look, @bob")
+        assert (await asked.ask("dying", "alice", edit))["ok"]["rev"] == 3
+    last = await stored(repository, mongo, room, 2)
+    summaries = Summaries(repository)
+    summaries.adopt(await repository.heads([room]))
+    summaries.note(Plan(writes=[Write(last, 2)], timelines={room: Timeline("0", 2, 3)}))
+    await summaries.flush()
+    head = (await repository.heads([room]))[room]
+    assert (head.timeline, head.own, head.mentioned) == (Timeline("0", 2, 3), {}, 1)
+    late = {room: Head(Timeline("0", 2, 9), last)}
+    await repository.summarise(late)
+    assert (await repository.heads([room]))[room].mentioned == 1
+    assert await repository.mentions("bob", {room: (0, 2)}) == {room: 1}

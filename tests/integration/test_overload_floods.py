@@ -211,7 +211,7 @@ async def settles(http: ClientSession, gateway: Gateway, metric: str, value: flo
     seen = 0
     async with asyncio.timeout(15):
         while seen < 5:
-            async with http.get(f"{gateway.url}/metrics") as response:
+            async with http.get(f"{gateway.url}/metrics", headers={"Accept": "text/plain"}) as response:
                 line = next(line for line in (await response.text()).splitlines() if line.startswith(f"{metric} "))
             seen = seen + 1 if float(line.split()[1]) == value else 0
             await asyncio.sleep(0.05)

@@ -36,7 +36,7 @@ async def deaf(url: str, token: str) -> AsyncIterator[Stream]:
 
 async def slow_consumers(http: ClientSession, gateway: Gateway) -> int:
     """How many the gateway has closed."""
-    async with http.get(f"{gateway.url}/metrics") as response:
+    async with http.get(f"{gateway.url}/metrics", headers={"Accept": "text/plain"}) as response:
         text = await response.text()
     return int(
         float(next(line for line in text.splitlines() if line.startswith("parley_slow_consumers_total")).split()[1])

@@ -385,7 +385,7 @@ async def test_health_metrics_and_documents_are_served(api: ApiOf) -> None:
     nobody = api(None)
     assert (await nobody("GET", "/livez")).body == {"status": "ok"}
     assert (await nobody("GET", "/readyz")).body == {"status": "ready", "checks": {"rabbitmq": "ok"}}
-    assert b"parley_connections" in (await nobody("GET", "/metrics")).body
+    assert b"parley_connections" in (await nobody("GET", "/metrics", Accept="text/plain")).body
     described = (await nobody("GET", "/openapi.json")).body["paths"]
     assert {path for path in described if path.startswith("/v1/")} >= {route.path for route in ROUTES}
     assert (await nobody("GET", "/asyncapi.json")).status == 200

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from benchmarks.codecs import Codec, Native, RoomState, SocketIo
+from benchmarks.codecs import Booking, Codec, Native, RoomState, SocketIo
 
-CODECS: list[Codec] = [Native(), SocketIo()]
+CODECS: list[Codec] = [Native(), SocketIo(), Booking()]
 
 
 class Recorder:
@@ -16,6 +16,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
+
+    room_id = "r"
 
     def on_delivery(self, seq: int, rev: int, content: str, payload: bytes) -> None:
         self.heard.append(("delivery", seq, rev, content))
@@ -58,6 +60,13 @@ class Recorder:
             ("ready", {"r": RoomState("e", 1, 2)}),
         ),
         (SocketIo(), b'0{"sid":"x","pingInterval":25000}', ("demand", b'40{"token":"jwt"}')),
+        (Booking(), b'0{"sid":"x","pingInterval":25000}', ("demand", b'40/chat,{"token":"jwt"}')),
+        (Booking(), b'42/chat,["connected",{}]', ("demand", b'42/chat,["join_room",{"roomId":"r"}]')),
+        (Booking(), b'42/chat,["joined_room",{"roomId":"r"}]', ("ready", {"r": RoomState(None, None, None)})),
+        (Booking(), b'42/chat,["new_message",{"seq":3,"content":"hi"}]', ("delivery", 3, 3, "hi")),
+        (Booking(), b'43/chat,7[{"id":"m","seq":3}]', ("ack", 7, 3)),
+        (Booking(), b'43/chat,7[{"message":"no","code":"forbidden"}]', ("error", 7, "forbidden", 0)),
+        (Booking(), b"2", ("demand", b"3")),
         (SocketIo(), b"2", ("demand", b"3")),
         (SocketIo(), b'42["ready",{"rooms":["r"]}]', ("ready", {"r": RoomState(None, None, None)})),
         (SocketIo(), b'42["message",{"seq":3,"content":"hi"}]', ("delivery", 3, 3, "hi")),

@@ -137,6 +137,24 @@ class TestServices:
         assert spec.env["AMQP_URL"] == "amqp://ours/"
         assert spec.env["PORT"] == "3000"
 
+    def test_listeners_lie_as_far_apart_as_their_gateways(self) -> None:
+        """Those of gateway 0 are as asked for, the others' a hundred up; each gateway's own port is among them."""
+        given = {"LISTENERS": "3001=booking, 3002=team", "CHAT_SERVER_PORT": "3005"}
+        first, second = gateways(Config(gateways=2), Ports(3000, 2), given, self.links, team_port=3003)
+        assert first.env["LISTENERS"] == "3000=auto,3001=booking,3002=team"
+        assert second.env["LISTENERS"] == "3100=auto,3101=booking,3102=team"
+        assert (first.env["CHAT_SERVER_PORT"], second.env["CHAT_SERVER_PORT"]) == ("3005", "3105")
+        (named,) = gateways(Config(), Ports(3000), {"LISTENERS": "3000=booking"}, self.links, team_port=3003)
+        assert (named.env["LISTENERS"], named.env["CHAT_SERVER_PORT"]) == ("3000=booking", "0")
+
+    def test_gateway_0_has_a_port_for_team(self) -> None:
+        """Unless it is not wanted, or whoever asks for listeners has said which there are."""
+        first, second = gateways(Config(gateways=2), Ports(3000, 2), {}, self.links, team_port=3003)
+        assert (first.env["CHAT_SERVER_PORT"], second.env["CHAT_SERVER_PORT"]) == ("3003", "0")
+        assert "LISTENERS" not in first.env
+        (without,) = gateways(Config(), Ports(3000), {"CHAT_SERVER_PORT": "0"}, self.links, team_port=3003)
+        assert without.env["CHAT_SERVER_PORT"] == "0"
+
     def test_settings_pass_through_and_addresses_do_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SHARDS", "8")
         monkeypatch.setenv("OPS_PORT", "1")

@@ -10,7 +10,8 @@ from services.gateway.dialects.rows import Greet, Say, Shape, at, dialect
 class Person(Shape):
     """Who has connected, for those who look into an envelope."""
 
-    userId: str = at("me.id")
+    userId: str = at("id")
+    message: str = "Connected"
 
 
 class Connected(Shape):
@@ -21,7 +22,7 @@ class Connected(Shape):
     socketId: str = at("connection")
     message: str = "Connected"
     type: str = "system"
-    data: Person = at("")
+    data: Person = at("me")
     timestamp: str = at("now")
 
 

@@ -90,6 +90,8 @@ class Message(Shape):
 
     id: str = at("id")
     chat_room_id: str = at("room_id")
+    seq: int = at("seq")
+    """The message's place in the room's order."""
     sender_id: str = at("sender.id")
     sender: Sender = at("sender")
     content: str = at("content")
@@ -201,6 +203,7 @@ class Sent(Shape):
     """A message is kept."""
 
     id: str = at("result.message_id")
+    seq: int = at("result.seq")
     chat_room_id: str = at("in.room_id")
     created_at: str = at("result.created_at")
 
@@ -233,6 +236,6 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("error.code")
+    error: str = at("phrase")
     timestamp: str = at("now")
     path: str = at("path")

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractRoute
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
@@ -31,22 +33,25 @@ class Endpoints:
         self._dispatcher = dispatcher
         self._steps = steps
 
-    def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> None:
-        """Serve every row. What two dialects have in common is served as the first one says."""
+    def add_routes(self, app: web.Application, dialects: Iterable[Dialect]) -> dict[AbstractRoute, Dialect]:
+        """Serve every row. What two dialects have in common is served as the first one says; whose is what."""
         taken: set[tuple[str, str]] = set()
+        spoken: dict[AbstractRoute, Dialect] = {}
         for dialect in dialects:
             for route in dialect.routes:
                 key = (route.method, route.path)
                 if key not in taken:
                     taken.add(key)
-                    app.router.add_route(route.method, route.path, self._handler(dialect, route))
+                    added = app.router.add_route(route.method, route.path, self._handler(dialect, route))
+                    spoken[added] = dialect
+        return spoken
 
     def _handler(self, dialect: Dialect, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 return await self._answer(route, request)
             except Exception as error:  # noqa: BLE001 - every failure is answered in the dialect's words
-                return _refused(dialect, request, failure_of(error, request))
+                return refused(dialect, request, failure_of(error, request))
 
         return handle
 
@@ -90,8 +95,10 @@ class Caller:
         self._dispatcher.send(self.identity, request, body, answered)
 
 
-def _refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
+def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
+    """An error in a dialect's words, with its status."""
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
+    status = HTTPStatus(error.row.status)
+    known = {"error": view, "status": status, "phrase": status.phrase, "path": request.path, "now": now()}
     body = dialect.problem.model_validate(known).model_dump_json()
     return web.Response(text=body, status=error.row.status, content_type="application/json")

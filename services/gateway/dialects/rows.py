@@ -7,6 +7,7 @@ steps, each of which reads what is known by then and adds to it. Pure: services.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
@@ -75,6 +76,32 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Either:
+    """Ask one after the other, until one finds something that the caller may see; that is known as `into` then."""
+
+    asks: tuple[Ask, ...]
+    missing: str
+    """What is said where none does, as the error `not_found`."""
+    into: str = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """Ask once per item of a list, one after the other; the item is known to `ask` as `item`."""
+
+    over: At
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Go no further where a value is not known, and say why."""
+
+    value: At
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Make:
     """Work something out from what is known."""
 
@@ -91,7 +118,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """End a subscription."""
+    """End a subscription, where there is one."""
 
     room: At
 
@@ -112,7 +139,7 @@ class Keep:
     value: At | None
 
 
-Step = Ask | Make | Follow | Unfollow | Type | Keep
+Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +171,11 @@ class On:
     says: tuple[Say, ...] = ()
     ack: Say | None = None
     counted: bool = False
+
+    @property
+    def settles(self) -> bool:
+        """Whether what the socket sends next may rest on it: then that waits until this is done."""
+        return any(isinstance(step, Follow | Keep) for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +258,15 @@ def dialect(
     return Dialect(name, {row.name: row for row in on}, told, greet, **more)
 
 
+@cache
+def _parts(path: str) -> tuple[str, ...]:
+    """The parts of a path. There are as many as rows name."""
+    return tuple(path.split(".")) if path else ()
+
+
 def look_up(known: Any, path: str) -> Any:
     """What is at a dotted path, None where nothing is."""
-    for part in path.split(".") if path else ():
+    for part in _parts(path):
         if isinstance(known, Mapping):
             known = known.get(part)
         elif isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):

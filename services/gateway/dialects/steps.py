@@ -1,9 +1,11 @@
 """What several dialects work out from what is known. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.gateway.dialects.rows import look_up
 from services.gateway.voices import JSON
+from shared.contracts.timeline import Status
 
 EVERYTHING = 2**53
 """A `seq` past every message: to mark it as read marks all that there is."""
@@ -41,3 +43,18 @@ def by_activity(known: JSON) -> list[JSON]:
 
 def _activity(room: JSON) -> str:
     return str(look_up(room, "state.last_message.created_at") or room["created_at"])
+
+
+def with_status(known: JSON) -> list[JSON]:
+    """The messages of `history`, each with the `status` that all but its sender have reached, by `marks` if known."""
+    marks = known["marks"]["receipts"] if "marks" in known else ()
+    return [{**message, "status": _status(message, marks)} for message in known["history"]["messages"]]
+
+
+def _status(message: JSON, marks: Sequence[JSON]) -> Status:
+    others = [mark for mark in marks if mark["user_id"] != message["sender"]["id"]]
+    if others and all(mark["read_seq"] >= message["seq"] for mark in others):
+        return Status.READ
+    if others and all(max(mark["delivered_seq"], mark["read_seq"]) >= message["seq"] for mark in others):
+        return Status.DELIVERED
+    return Status.SENT

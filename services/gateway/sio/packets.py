@@ -1,6 +1,7 @@
-"""Socket.IO packets of events and acknowledgements (Socket.IO protocol 5, over Engine.IO 4), as text. Pure.
+"""Socket.IO packets (protocol 5, over Engine.IO 4), as text. Pure.
 
-Only these are made and read here, because they are what there is many of: everything else python-socketio does.
+Events and acknowledgements are made and read here, because they are what there is many of; of everything else it is
+only seen to that python-socketio, which reads it, is given nothing that it cannot read.
 An Engine.IO message is `4`, then the packet: `2/chat,12["name",{…}]` is an event in `/chat` that wants to be
 acknowledged as number 12; `3/chat,12[{…}]` acknowledges it; `1/chat,` ends the connection to the namespace.
 """
@@ -15,6 +16,15 @@ END = b"\x1e"
 """Separates packets where several are one payload (Engine.IO protocol 4, "Payload encoding"). JSON has it nowhere."""
 
 MAX_ACK_DIGITS = 15
+
+PROBE = "2probe"
+UPGRADE = "5"
+"""What a client says that goes over from polling to a WebSocket."""
+
+READABLE = frozenset("13456")
+"""Engine.IO packets that clients send: close, pong, message, upgrade, noop. Their pings are of older protocols."""
+
+BINARY_EVENT, BINARY_ACK = "5", "6"
 
 
 class Malformed(Exception):  # noqa: N818 - a state of a packet
@@ -55,6 +65,28 @@ def read(text: str) -> Incoming:
     if not arguments or not isinstance(arguments[0], str):
         raise Malformed("the packet names no event")
     return Incoming(namespace, arguments[0], arguments[1:], int(head) if head else None)
+
+
+def readable(text: str) -> bool:
+    """Whether this is an Engine.IO packet."""
+    return text[:1] in READABLE
+
+
+def read_binary(text: str) -> tuple[Incoming, int]:
+    """The event of a Socket.IO packet that begins with `BINARY_EVENT`, and how many attachments come after it.
+
+    Raises:
+        Malformed: saying what is wrong with it.
+    """
+    number, dash, rest = text[1:].partition("-")
+    if not dash or not (number.isdigit() and number.isascii() and len(number) <= MAX_ACK_DIGITS):
+        raise Malformed("the packet does not say how many attachments it has")
+    return read(EVENT + rest), int(number)
+
+
+def refusal(namespace: str, reason: str) -> str:
+    """The refusal of a connection to a namespace, as a Socket.IO packet."""
+    return f"4{_of(namespace).decode()}{orjson.dumps({'message': reason}).decode()}"
 
 
 def event(namespace: str, name: str, payload: bytes) -> bytes:

@@ -1,11 +1,13 @@
 """One client in one namespace: what it sends becomes steps, and what comes of them is said to it."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from services.gateway.changes import changes
 from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On
@@ -13,6 +15,7 @@ from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.hub import Hub
 from services.gateway.register import Register
 from services.gateway.sio.packets import Incoming
+from services.gateway.sio.recall import Client, Departure, Place, Recall, places
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
@@ -20,7 +23,9 @@ from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
+from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
+from shared.contracts.messages import MessageCreated
 from shared.logging import get_logger
 from shared.service import Tasks
 from shared.settings import Settings
@@ -47,17 +52,30 @@ class Serving:
     register: Register
     tasks: Tasks
     voices: Voices
+    recall: Recall
 
 
 class Session:
     """A client's connection to a namespace. It asks on behalf of itself (`services.gateway.steps.Asker`)."""
 
-    def __init__(self, serving: Serving, connection: Connection, voice: DialectVoice) -> None:
+    def __init__(
+        self, serving: Serving, connection: Connection, voice: DialectVoice, departure: Departure | None = None
+    ) -> None:
         self._serving = serving
         self.connection: Connection | None = connection
         self._connection = connection
         self.voice = voice
-        self.here: dict[str, Any] = {}
+        self.here: dict[str, Any] = {} if departure is None else departure.here
+        self._me: tuple[Actor | None, JSON] = (None, {})
+        self._places = {} if departure is None else departure.places
+        self._settling = False
+        self._resuming = False
+        self._waiting: deque[Incoming] = deque()
+
+    @property
+    def client(self) -> Client:
+        """Who this is, when it comes back."""
+        return Client(*self._connection.user, self.voice.namespace)
 
     # ── the beginning and the end ────────────────────────────────────────────────────────────────────────────────
 
@@ -73,11 +91,35 @@ class Session:
             for row in dialect.greet:
                 await self._serving.steps.carry_out(row.steps, known, self)
                 greetings.append(self.voice.say(row.say, known))
+            followed = {room["id"]: room for room in known["rooms"]}
+            for room_id, place in self._places.items():
+                greetings += await self._missed(room_id, place, followed.get(room_id))
         except ChatError as error:
             connection.greet([self._refusal("connect", error)], self._serving.hub.now())
             connection.close(error.row.close, error.message, self._serving.hub.now())
             return
         connection.greet([b"".join([*greetings, *late])], self._serving.hub.now())
+
+    async def _missed(self, room_id: str, place: Place, state: JSON | None) -> list[bytes]:
+        """Let the client hear of a room again; what it has missed there. Nothing, where it may not read it any more."""
+        subscriptions, connection = self._serving.subscriptions, self._connection
+        try:
+            state = state or await subscriptions.follow(connection, room_id)
+        except ChatError as error:
+            if error.row.retryable:
+                raise
+            return []
+        if state["epoch"] != place.epoch or state["rev"] <= place.rev:
+            return []
+        pages = await subscriptions.changed(connection, room_id, f"{place.epoch}:{place.rev}")
+        found = changes(room_id, pages, seq=place.seq, cleared=0, reached=state["rev"]) if pages else []
+        room = connection.feeds[room_id].about
+        # What has changed since the room was joined comes live; a new message of before it must not come as a change.
+        return [
+            self.voice.timeline(kind, room, seq, rev, data)
+            for kind, seq, rev, data in found
+            if (place.seq < seq <= state["seq"] if kind == MessageCreated.TYPE else rev <= state["rev"])
+        ]
 
     def go_over(self, transport: Wire) -> None:
         """Write to a WebSocket from now on: what began by polling has got one."""
@@ -91,7 +133,11 @@ class Session:
         connection.out = [reframed(data) for data in waiting]
 
     def end(self) -> None:
-        """The client is gone."""
+        """The client is gone, maybe for a short while."""
+        connection = self._connection
+        if self.voice.dialect.follows or connection.feeds:
+            departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
+            self._serving.recall.keep(self.client, departure)
         self._serving.typists.forget(self._connection)
         self._serving.watching.forget(self._connection)
         self._serving.hub.remove(self._connection)
@@ -99,9 +145,20 @@ class Session:
     # ── what it sends ────────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, incoming: Incoming) -> None:
-        """Take in an event."""
+        """Take in an event; it waits while what it may rest on is under way (`On.settles`)."""
         connection = self._connection
         connection.seen_at = self._serving.hub.now()
+        if not self._settling:
+            self._take(incoming)
+        elif len(self._waiting) < self._serving.settings.max_in_flight:
+            self._waiting.append(incoming)
+        else:
+            self._fail(
+                incoming, ChatError(ErrorCode.OVERLOADED, "Too much waits for what you sent before.", retry_after=0.1)
+            )
+
+    def _take(self, incoming: Incoming) -> None:
+        connection = self._connection
         if not connection.open:
             return
         payload = incoming.arguments[0] if incoming.arguments else None
@@ -114,6 +171,11 @@ class Session:
             self._fail(incoming, error)
         else:
             connection.malformed = 0
+
+    def refuse(self, incoming: Incoming, error: ChatError) -> None:
+        """Answer an event that cannot be taken in."""
+        self._connection.refused += 1
+        self._fail(incoming, error)
 
     def malformed(self, problem: str) -> None:
         """Take in something that is no event."""
@@ -146,19 +208,39 @@ class Session:
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
         known = self._known(wire.model_dump(exclude_none=True))
+        self._settling = row.settles
 
         def done(error: ChatError | None) -> None:
-            if error is not None:
-                self._fail(incoming, error)
-                return
-            for say in row.says:
-                self._say(self.voice.say(say, known))
-            if incoming.ack is not None:
-                answer = row.ack or next(iter(row.says[-1:]), None)
-                payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-                self._say(self.voice.ack(incoming.ack, payload))
+            try:
+                self._answer(row, incoming, known, error)
+            finally:
+                if row.settles:
+                    self._settling = False
+                    self._resume()
 
         self._serving.steps.run(row.steps, known, self, done)
+
+    def _resume(self) -> None:
+        """Take in what has waited, up to the next that others may rest on."""
+        if self._resuming:
+            return
+        self._resuming = True
+        try:
+            while self._waiting and not self._settling:
+                self._take(self._waiting.popleft())
+        finally:
+            self._resuming = False
+
+    def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        if error is not None:
+            self._fail(incoming, error)
+            return
+        for say in row.says:
+            self._say(self.voice.say(say, known))
+        if incoming.ack is not None:
+            answer = row.ack or next(iter(row.says[-1:]), None)
+            payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
+            self._say(self.voice.ack(incoming.ack, payload))
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -183,10 +265,12 @@ class Session:
 
     def _known(self, sent: JSON) -> JSON:
         actor = self._connection.identity.actor
+        if self._me[0] is not actor:
+            self._me = (actor, actor.model_dump(mode="json", exclude_none=True))
         return {
             "in": sent,
-            "me": actor.model_dump(mode="json", exclude_none=True),
-            "here": self.here,
+            "me": self._me[1],
+            "here": dict(self.here),
             "connection": self._connection.id,
             "now": now(),
         }
@@ -194,4 +278,4 @@ class Session:
 
 def _problem(name: str, error: ChatError) -> JSON:
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    return {"error": view, "event": name, "status": error.row.status, "now": now()}
+    return {"error": view, "event": name[:100], "status": error.row.status, "now": now()}

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 from typing_extensions import override
 
 from services.gateway.dialects.rows import Dialect, Emit, Say, look_up
@@ -12,6 +15,12 @@ from services.gateway.frames import close_frame, frame
 from services.gateway.sio import packets
 from services.gateway.voices import About, Voice
 from shared.bus.codec import JSON
+from shared.contracts.errors import CloseCode
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+COME_BACK = frozenset({CloseCode.RESTART, CloseCode.SLOW_CONSUMER})
 
 Sealed = Callable[[bytes], bytes]
 
@@ -28,7 +37,13 @@ def reframed(data: bytes) -> bytes:
 
 def now() -> str:
     """The time, as dialects write it (ISO 8601, UTC, milliseconds)."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _instant(time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _instant(milliseconds: int) -> str:
+    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 class DialectVoice(Voice):
@@ -70,15 +85,20 @@ class DialectVoice(Voice):
 
     @override
     def farewell(self, code: int, reason: str) -> bytes:
-        last = self._seal(packets.disconnect(self.namespace))
+        # Clients come back by themselves, unless they are told that the server does not want them.
+        last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
         return last + (close_frame(code, reason) if self.framed else b"")
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
-        return b"".join(
-            self.event(row.name, self.payload(row.kind, row.shape.model_validate(item).model_dump_json().encode()))
-            for row in rows
-            for item in _items(row, room, data)
-        )
+        try:
+            return b"".join(
+                self.event(row.name, self.payload(row.kind, row.shape.model_validate(item).model_dump_json().encode()))
+                for row in rows
+                for item in _items(row, room, data)
+            )
+        except ValidationError as error:  # one that a shape cannot say must not keep others from being told
+            log.error("event not told", type=rows[0].event.TYPE, dialect=self.dialect.name, error=str(error)[:500])
+            return b""
 
     # ── what is said to one socket ───────────────────────────────────────────────────────────────────────────────
 

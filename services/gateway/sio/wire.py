@@ -5,20 +5,41 @@ frames, and at once. A client that polls, or has not upgraded yet, gets packets 
 """
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Callable
+from typing import Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, hdrs, web
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
 from engineio.packet import CLOSE, MESSAGE, Packet
+from engineio.payload import Payload
 from typing_extensions import override
 
 from services.gateway.sio import packets
+from services.gateway.socket import BURST
+from shared.contracts.errors import ChatError, ErrorCode
 
-Taken = Callable[[str, str], bool]
-"""Takes a message of an Engine.IO session (its id and text) off its way; False leaves it to python-socketio."""
+MAX_QUEUED = 20_000
+"""Packets that Engine.IO may hold for a client."""
 
-Upgraded = Callable[[AsyncSocket, asyncio.Transport], None]
+Payload.max_decode_packets = MAX_QUEUED  # a body's length bounds them; Engine.IO would pass over the 17th of a batch
+
+
+class Taker(Protocol):
+    """What a session's messages are shown to before Engine.IO sees them."""
+
+    def taken(self, engine_id: str, text: str) -> bool:
+        """Take a message off its way; False leaves it to python-socketio."""
+
+    def upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
+        """A session has its WebSocket."""
+
+    def odd(self, engine_id: str, problem: str) -> None:
+        """Something came that nobody can read."""
+
+    def toll(self, engine_id: str) -> float:
+        """Seconds for which a session is not read after a burst."""
 
 
 class EngineWire:
@@ -57,42 +78,108 @@ class EngineWire:
 
 
 class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no types
-    """A WebSocket of Engine.IO's, whose frequent messages do not take its way.
+    """A WebSocket of Engine.IO's, whose frequent messages do not take its way, nor what Engine.IO cannot read."""
 
-    Args:
-        taken: is shown every text message.
-        upgraded: is told when a session that began with polling has its WebSocket.
-    """
-
-    def __init__(self, handler: Callable[..., object], server: object, *, taken: Taken, upgraded: Upgraded) -> None:
+    def __init__(self, handler: Callable[..., object], server: object, *, taker: Taker) -> None:
         super().__init__(handler, server)
         self._engine: AsyncSocket = handler.__self__  # type: ignore[attr-defined]
-        self._taken = taken
-        self._upgraded: Upgraded | None = upgraded
+        self._taker = taker
+        self._gone_over = False
+        self._number = 0
 
     @override
     async def __call__(self, environ: dict[str, object]) -> web.StreamResponse:
         request = environ["aiohttp.request"]
         assert isinstance(request, web.Request)  # noqa: S101 - engineio's driver says so
+        if self._engine.upgrading:
+            raise ChatError(ErrorCode.INVALID, "This session goes over to another WebSocket already.")
         self._transport = request.transport
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
         await self._sock.prepare(request)
         self.environ = environ
         await self.handler(self)
+        self._engine.upgrading = False  # where it has not come to that, the client goes on polling
         return self._sock
 
     @override
     async def wait(self) -> str | bytes:
-        if self._engine.upgraded and self._upgraded is not None and self._transport is not None:
-            upgraded, self._upgraded = self._upgraded, None
-            upgraded(self._engine, self._transport)
+        if not self._engine.upgraded:
+            return await self._probe()
+        if not self._gone_over and self._transport is not None:
+            self._gone_over = True
+            self._taker.upgraded(self._engine, self._transport)
         while True:
+            await self._breathe()
             message = await self._sock.receive()
-            if message.type is WSMsgType.TEXT:
-                text: str = message.data
-                if not (text.startswith(packets.EVENT) and self._taken(self._engine.sid, text)):
-                    return text
-            elif message.type is WSMsgType.BINARY:
+            if message.type is WSMsgType.BINARY:
                 return bytes(message.data)
-            else:
+            if message.type is not WSMsgType.TEXT:
                 raise OSError("the WebSocket is closed")
+            text: str = message.data
+            if text.startswith(packets.EVENT) and self._taker.taken(self._engine.sid, text):
+                continue
+            if packets.readable(text):
+                return text
+            self._taker.odd(self._engine.sid, "this is no packet of Engine.IO's")
+
+    async def _probe(self) -> str:
+        """What a client says that comes over from polling; anything else ends the attempt."""
+        message = await self._sock.receive()
+        if message.type is not WSMsgType.TEXT or message.data not in (packets.PROBE, packets.UPGRADE):
+            raise OSError("the WebSocket is no upgrade")
+        text: str = message.data
+        return text
+
+    async def _breathe(self) -> None:
+        """Let others have their turn; what has arrived is received without a pause otherwise, however much it is."""
+        self._number += 1
+        if self._number % BURST == 0:
+            await asyncio.sleep(self._taker.toll(self._engine.sid))
+        if self._engine.closed or self._engine.queue.qsize() > MAX_QUEUED:
+            raise OSError("the session is over, or the client does not read")
+
+
+async def translated(request: web.Request) -> dict[str, object]:
+    """A request as Engine.IO reads it, its body whole: the library reads what has arrived, and no more."""
+    environ: dict[str, object] = driver.translate_request(request)
+    if request.method == hdrs.METH_POST:
+        body = readable_payload(await request.read())
+        environ |= {"wsgi.input": Body(body), "CONTENT_LENGTH": str(len(body))}
+    return environ
+
+
+def readable_payload(body: bytes) -> bytes:
+    """Those packets of a payload that Engine.IO can read.
+
+    Raises:
+        ChatError: `invalid`, where there are others, too.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ChatError(ErrorCode.INVALID, "The payload is not UTF-8.") from error
+    if not text:
+        return b""
+    for packet in text.split(packets.END.decode()):
+        if not (packets.readable(packet) or _is_attachment(packet)):
+            raise ChatError(ErrorCode.INVALID, f"'{packet[:20]}' is no packet of Engine.IO's that is taken here.")
+    return body
+
+
+def _is_attachment(packet: str) -> bool:
+    try:
+        b64decode(packet[1:], validate=True)
+    except ValueError:
+        return False
+    return packet.startswith("b")
+
+
+class Body:
+    """A request's body that has been read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, _length: int) -> bytes:
+        """All of it."""
+        return self._body

@@ -5,6 +5,7 @@ The page brings its script and style along, and its policy allows those two by t
 
 import gzip
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,14 +48,18 @@ class Page:
 
 
 def add_pages(app: web.Application, shards: int) -> None:
-    """Build the pages of a deployment with so many shards, and serve them."""
-    pages = {
+    """Serve the pages of a deployment with so many shards."""
+    for path, page in _pages(shards).items():
+        app.router.add_get(path, page.serve)
+
+
+@cache  # every listener has them
+def _pages(shards: int) -> dict[str, Page]:
+    return {
         "/openapi.json": _document(openapi(ROUTES)),
         "/asyncapi.json": _document(asyncapi(shards)),
         "/docs": docs_page(),
     }
-    for path, page in pages.items():
-        app.router.add_get(path, page.serve)
 
 
 def docs_page() -> Page:

@@ -1,0 +1,78 @@
+"""Fixtures for clients of Socket.IO: where they run, and how they connect to the stack."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from deploy.embedded.stack import Stack
+from tests.conftest import TokenOf
+from tests.e2e import runtimes
+from tests.e2e.runtimes import Node, OnPage, Runtime
+from tests.e2e.talkers import DrivenTalker
+from tests.harness import npm
+from tests.harness.own_task import in_own_task
+
+Connect = Callable[..., Awaitable[DrivenTalker]]
+
+TRANSPORTS: dict[str, dict[str, Any]] = {
+    "upgrading": {},
+    "websocket": {"transports": ["websocket"]},
+    "polling": {"transports": ["polling"]},
+}
+"""How clients connect: by polling and then by WebSocket, as they do where they are not told; by one of the two."""
+
+
+@pytest.fixture(scope="session")
+def modules() -> Path:
+    """Npm's packages."""
+    return npm.installed()
+
+
+@pytest.fixture(scope="session")
+async def node(modules: Path) -> AsyncIterator[Node]:
+    """socket.io-client in Node; one process for all tests."""
+    async with in_own_task(runtimes.node(modules)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser; one for all tests."""
+    async with in_own_task(runtimes.browser()) as running:
+        yield running
+
+
+@pytest.fixture
+async def page(browser: Browser, stack: Stack, modules: Path, closing: AsyncExitStack) -> OnPage:
+    """socket.io-client in a page of this test's own, at the first gateway's address."""
+    return await closing.enter_async_context(runtimes.page(browser, f"{stack.gateway_urls[0]}/page.html", modules))
+
+
+@pytest.fixture(params=["node", "page"])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """socket.io-client, both where it runs in Node and in a page."""
+    running: Runtime = request.getfixturevalue(request.param)
+    return running
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transports(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options by which a client chooses its transports."""
+    return TRANSPORTS[request.param]
+
+
+@pytest.fixture
+async def connect(stack: Stack, token: TokenOf, closing: AsyncExitStack) -> Connect:
+    """Connects a user by socket.io-client, to the first gateway's `/chat` unless the options say otherwise."""
+
+    async def as_user(runtime: Runtime, sub: str, *, url: str = "", **options: Any) -> DrivenTalker:
+        talker = runtime.talker()
+        closing.push_async_callback(talker.disconnect)
+        await talker.connect(f"{url or stack.gateway_urls[0]}/chat", {"auth": {"token": token(sub)}, **options})
+        return talker
+
+    return as_user

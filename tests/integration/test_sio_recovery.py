@@ -1,0 +1,115 @@
+"""Socket.IO clients that come back: told what they missed, in order, once, without having asked."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from deploy.embedded.stack import Stack
+from tests.conftest import ClientOf, TokenOf
+from tests.harness.person import Person
+from tests.harness.sio import SioPerson
+
+
+class Bob:
+    """A client of the booking dialect, which comes and goes."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url, self._token = url, token
+        self.now: SioPerson
+
+    async def come(self, **auth: Any) -> SioPerson:
+        """Connect."""
+        self.now = SioPerson(self._url, auth={"token": self._token, **auth})
+        await self.now.__aenter__()
+        await self.now.expect("connected")
+        return self.now
+
+    async def go(self) -> None:
+        """Disconnect."""
+        await self.now.__aexit__()
+
+
+@pytest.fixture
+def bob(stack: Stack, token: TokenOf) -> Bob:
+    """He."""
+    return Bob(stack.gateway_urls[0], token("bob"))
+
+
+async def said(person: SioPerson, alice: Person, room_id: str, *contents: str) -> list[tuple[str, str]]:
+    """What somebody has been told of a room up to a fence, in order."""
+    await alice.send(room_id, "fence")
+    await person.expect("new_message", lambda data: data["content"] == "fence")
+    return [(heard.name, heard.data.get("content", "")) for heard in person.log if heard.name != "connected"]
+
+
+async def test_what_was_missed_comes_in_order_and_once(bob: Bob, client: ClientOf) -> None:
+    """New messages, a deletion of an old one, and then what happens live; the room is joined again unasked."""
+    alice = await client("alice")
+    room = await alice.create_room(members=["bob"])
+    old = await alice.send(room.id, "old")
+    person = await bob.come()
+    await person.call("join_room", {"roomId": room.id})
+    await alice.send(room.id, "before")
+    await person.expect("new_message")
+    await bob.go()
+    for number in range(3):
+        await alice.send(room.id, f"missed {number}")
+    await alice.call("message.delete", {"message_id": old.message_id})
+    person = await bob.come()
+    told = await said(person, alice, room.id)
+    created = [(f"missed {number}") for number in range(3)]
+    assert told == [
+        *(("new_message", content) for content in created),
+        ("message_deleted", ""),
+        ("new_message", "fence"),
+    ]
+    await bob.go()
+
+
+async def test_who_lost_the_room_hears_nothing_of_it(bob: Bob, client: ClientOf) -> None:
+    """A membership that ended meanwhile is not gone round."""
+    alice = await client("alice")
+    room, other = await alice.create_room(members=["bob"]), await alice.create_room(members=["bob"])
+    person = await bob.come()
+    for joined in (room, other):
+        await person.call("join_room", {"roomId": joined.id})
+    await bob.go()
+    await alice.call("member.remove", {"room_id": room.id, "user_id": "bob"})
+    await alice.send(room.id, "secret")
+    person = await bob.come()
+    assert await said(person, alice, other.id) == [("new_message", "fence")]
+    await bob.go()
+
+
+async def test_a_client_that_knows_where_it_was_says_so(bob: Bob, client: ClientOf) -> None:
+    """By `auth.resume`, also where nothing is remembered of it."""
+    alice = await client("alice")
+    room = await alice.create_room(members=["bob"])
+    for number in range(3):
+        await alice.send(room.id, f"message {number}")
+    state = (await alice.call("rooms.states", {"room_ids": [room.id]}))["states"][0]
+    person = await bob.come(dialect="booking", resume={room.id: f"{state['epoch']}:1:1"})
+    told = await said(person, alice, room.id)
+    assert told == [("new_message", "message 1"), ("new_message", "message 2"), ("new_message", "fence")]
+    await bob.go()
+
+
+async def test_a_second_client_is_not_told_what_the_first_has_missed(
+    bob: Bob, client: ClientOf, stack: Stack, token: TokenOf, closing: AsyncExitStack
+) -> None:
+    """What is remembered of one that left is for one that comes."""
+    alice = await client("alice")
+    room = await alice.create_room(members=["bob"])
+    person = await bob.come()
+    await person.call("join_room", {"roomId": room.id})
+    await bob.go()
+    await alice.send(room.id, "missed")
+    person = await bob.come()
+    another = SioPerson(stack.gateway_urls[0], auth={"token": token("bob")})
+    await closing.enter_async_context(another)
+    await another.call("join_room", {"roomId": room.id})
+    assert await said(person, alice, room.id) == [("new_message", "missed"), ("new_message", "fence")]
+    await another.expect("new_message")
+    assert [heard.data["content"] for heard in another.log if heard.name == "new_message"] == ["fence"]
+    await bob.go()
