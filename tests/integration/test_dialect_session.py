@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from socketio.exceptions import ConnectionError as SioError
 
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf, TokenOf
@@ -162,6 +163,24 @@ class TestWhatItLeavesOpen:
         await owner.call("read.mark", {"room_id": Outside(tenant).room("session", session), "seq": 1})
         read = data("system", await alice.expect("messages_read", lambda it: it["data"]["userId"] == "alice"))
         assert read == {"sessionId": session, "userId": "alice", "seq": 1}
+
+
+class TestTheConnection:
+    async def test_a_cookie_will_do(self, stack: Stack, token: TokenOf, closing: AsyncExitStack) -> None:
+        """As the document has it: a browser sends it by itself."""
+        headers = {"Cookie": f"jwt={token('alice')}", "Origin": stack.gateway_urls[0]}
+        alice = await closing.enter_async_context(SioPerson(stack.gateway_urls[0], headers=headers))
+        assert (await alice.expect("connected"))["data"]["userId"] == "alice"
+
+    @pytest.mark.parametrize("auth", [None, {"token": "no token"}], ids=["without a token", "with a bad one"])
+    async def test_strangers_are_refused(self, stack: Stack, auth: JSON | None) -> None:
+        """Before anything is told."""
+        person = SioPerson(stack.gateway_urls[0], auth=auth)
+        with pytest.raises(SioError):
+            await person.client.connect(
+                stack.gateway_urls[0], namespaces=["/chat"], auth=auth, transports=["websocket"], wait_timeout=15
+            )
+        assert person.log == []
 
 
 class TestTheChoice:

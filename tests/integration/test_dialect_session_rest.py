@@ -64,6 +64,7 @@ class TestMessages:
         [left] = (await alice("GET", S1)).body
         assert left["content"] == ""
         assert left["deletedAt"]
+        assert (await alice("GET", f"{S1}/recent")).body == []
 
     async def test_roles(self, alice: Api, api: ApiOf) -> None:
         """Users and assistants are told apart."""

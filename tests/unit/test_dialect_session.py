@@ -94,9 +94,10 @@ def test_what_both_serve_is_answered_alike() -> None:
     assert one.wire.read({"messageId": "m1"}).model_dump() == two.wire.read({"messageId": "m1"}).model_dump()
     assert (one.steps, one.status, one.of) == (two.steps, two.status, two.of)
     assert one.shape.model_validate(known).model_dump() == two.shape.model_validate(known).model_dump()
-    problem = {"error": {"message": "m", "code": "c"}, "status": 404, "phrase": "Not Found", "path": "/", "now": "t"}
+    problem = {"error": {"message": "m", "code": "c"}, "status": 404, "path": "/", "now": "t"}
     shown = [kind.model_validate(problem).model_dump() for kind in (booking_shapes.Problem, session_shapes.Problem)]
     assert shown[0] == shown[1]
+    assert shown[0]["error"] == "Not Found"
 
 
 def test_who_is_greeted_in_all_tongues_finds_an_envelope() -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,6 +237,6 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     timestamp: str = at("now")
     path: str = at("path")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -98,7 +97,6 @@ class Caller:
 def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
     """An error in a dialect's words, with its status."""
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    status = HTTPStatus(error.row.status)
-    known = {"error": view, "status": status, "phrase": status.phrase, "path": request.path, "now": now()}
+    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
     body = dialect.problem.model_validate(known).model_dump_json()
     return web.Response(text=body, status=error.row.status, content_type="application/json")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 MAX_PARTICIPANTS = 100
 """Participants that one request may name."""
@@ -33,7 +34,7 @@ def _event_id(external: Any) -> Any:
     return external["id"] if external.get("kind") == "event" else None
 
 
-Ids = Annotated[list[str], BeforeValidator(_ids), Field(min_length=1, max_length=MAX_PARTICIPANTS)]
+Ids = Annotated[list[str], BeforeValidator(_ids), Field(max_length=MAX_PARTICIPANTS)]
 Word = Annotated[str, BeforeValidator(_lower)]
 DisplayName = Annotated[str | None, BeforeValidator(display_name)]
 Open = Annotated[bool, BeforeValidator(lambda closed: not closed)]
@@ -76,7 +77,7 @@ class NewChat(Wire):
 
     type: Word | None = None
     name: str | None = Field(default=None, validation_alias=AliasChoices("name", "title"))
-    user_ids: Ids = Field(default=[], validation_alias=PEOPLE, max_length=MAX_PARTICIPANTS)
+    user_ids: Ids = Field(default=[], validation_alias=PEOPLE, examples=[["bob", "carol"]])
     event_id: str | None = Field(default=None, validation_alias=AliasChoices("eventId", "event_id"))
     metadata: dict[str, Any] | None = None
     client_id: str | None = Field(default=None, validation_alias=AliasChoices("clientId", "client_id"))
@@ -85,7 +86,7 @@ class NewChat(Wire):
 class PeopleOf(ChatOf):
     """Users who are to be in a chat."""
 
-    user_ids: Ids = Field(validation_alias=PEOPLE)
+    user_ids: Ids = Field(validation_alias=PEOPLE, min_length=1, examples=[["carol", "dave"]])
 
 
 class ParticipantOf(ChatOf):
@@ -151,7 +152,7 @@ class Typing(Wire):
 class UpTo(Wire):
     """A chat up to a message; all of it, where none is named."""
 
-    chat_id: str | None = Field(default=None, validation_alias=IN_CHAT)
+    chat_id: str | None = Field(default=None, validation_alias=IN_CHAT, examples=["d61cbb1f0ea73c2f9a9d57a9c9d1f"])
     message_id: str | None = Field(default=None, validation_alias=OF_MESSAGE)
 
 
@@ -160,7 +161,7 @@ class Status(Wire):
 
     BARE = "status"
 
-    status: Word
+    status: Word = Field(examples=["away"])
 
 
 # ── what they are shown ──────────────────────────────────────────────────────────────────────────────────────────
@@ -391,5 +392,5 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)

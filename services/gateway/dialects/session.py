@@ -62,6 +62,11 @@ def _with_room(known: JSON) -> list[JSON]:
     return [{**message, "room": known["room"]} for message in known["history"]["messages"]]
 
 
+def _recent(known: JSON) -> list[JSON]:
+    """Those of a page that have not been deleted: nobody turns it, so none need keep its place."""
+    return [message for message in _with_room(known) if message.get("deleted_at") is None]
+
+
 def _left(known: JSON) -> str | None:
     """The room that the socket was in, where that is another one."""
     before = known["here"].get("room_id")
@@ -77,9 +82,8 @@ FIND = Either(
     into="room",
 )
 JOINED = Need(At("here.room_id"), "This socket is in no session: send join_session first.")
-LATEST = (
-    Ask(messages.GetHistory, {"room_id": At("room.id"), "limit": At("in.limit"), "offset": At("in.offset")}, "history"),
-    Make("messages", _with_room),
+PAGE = Ask(
+    messages.GetHistory, {"room_id": At("room.id"), "limit": At("in.limit"), "offset": At("in.offset")}, "history"
 )
 RESULT = (
     Ask(messages.GetMessage, {"message_id": At("in.message_id")}, "message"),
@@ -102,7 +106,7 @@ SESSION = dialect(
                 Make("session_id", lambda known: session_id(known["room"])),
                 Keep("session_id", At("session_id")),
                 Ask(messages.GetHistory, {"room_id": At("room.id"), "limit": RECENT}, "history"),
-                Make("messages", _with_room),
+                Make("messages", _recent),
             ),
             (Say("session_joined", Joined, kind="system"),),
         ),
@@ -199,7 +203,7 @@ SESSION = dialect(
             "GET",
             "/chat/sessions/{sessionId}/messages",
             PageOf,
-            (FIND, *LATEST),
+            (FIND, PAGE, Make("messages", _with_room)),
             Message,
             "Read a page of the conversation.",
             of="messages",
@@ -209,7 +213,7 @@ SESSION = dialect(
             "GET",
             "/chat/sessions/{sessionId}/messages/recent",
             RecentOf,
-            (FIND, *LATEST),
+            (FIND, PAGE, Make("messages", _recent)),
             Message,
             "Read the latest messages.",
             of="messages",

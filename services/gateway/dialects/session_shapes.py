@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from services.gateway.dialects.rows import Shape, Wire, at
+from services.gateway.dialects.steps import Phrase
 
 KIND = "session"
 """What sessions are among the objects of other systems."""
@@ -77,7 +78,7 @@ class PageOf(SessionOf):
 
 
 class RecentOf(SessionOf):
-    """The latest messages of a session."""
+    """The latest messages of a session, those that are deleted left out."""
 
     limit: int = Field(default=10, ge=1, le=200)
 
@@ -236,7 +237,7 @@ class Problem(Shape):
 
     statusCode: int = at("status")
     message: str = at("error.message")
-    error: str = at("phrase")
+    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)
     timestamp: str = at("now")
     path: str = at("path")

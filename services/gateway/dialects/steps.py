@@ -1,11 +1,17 @@
 """What several dialects work out from what is known. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from services.gateway.dialects.rows import look_up
 from services.gateway.voices import JSON
 from shared.contracts.timeline import Status
+
+Phrase = Annotated[str, BeforeValidator(lambda status: HTTPStatus(status).phrase)]
+"""What HTTP calls a status, as NestJS puts it into the `error` of its errors."""
 
 EVERYTHING = 2**53
 """A `seq` past every message: to mark it as read marks all that there is."""
