@@ -106,7 +106,7 @@ async def main(service: Service) -> None:
         hub=hub,
         dispatcher=dispatcher,
         subscriptions=subscriptions,
-        steps=Steps(hub, subscriptions, typists, tasks),
+        steps=Steps(hub, subscriptions, typists, watching, tasks),
         typists=typists,
         watching=watching,
         register=register,

@@ -3,6 +3,7 @@
 Reads nothing and knows no protocol. A reader too slow for the limit is closed; it resumes by `rev`.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
@@ -69,7 +70,7 @@ class Connection:
 
     __slots__ = (
         "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
-        "out", "refused", "seen_at", "standing", "transport", "voice",
+        "out", "refused", "seen_at", "standing", "stirred", "transport", "voice",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +96,8 @@ class Connection:
         self.refused = 0
         self.seen_at = now
         self.closed_at: float | None = None
+        self.stirred: Callable[[str], None] | None = None
+        """Called when something has happened (its type) that a list of theirs shows."""
         self._limit = limit
         self.identify(identity)
 

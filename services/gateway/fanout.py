@@ -16,7 +16,7 @@ from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
-from services.gateway.voices import Voice
+from services.gateway.voices import RESET, Voice
 from services.gateway.watching import Watching
 from shared import metrics
 from shared.bus.codec import JSON, encode_actor, readable_events
@@ -123,6 +123,7 @@ class Fanout:
         if feed.accept(seq, rev):
             feed.cleared = max(feed.cleared, cleared)
             self._post(feed, rev, frames)
+            self._stir(feed, kind)
             if kind == MessageCreated.TYPE:
                 self._delivered.moved(feed)
         elif feed.behind:
@@ -134,6 +135,20 @@ class Fanout:
             if (spared := voice.spares(kind, data)) is not None:
                 told = [connection for connection in members if connection.user[1] != spared]
             self._hub.post_all(told, voice.happening(kind, feed.about, data))
+        if kind == ReceiptsUpdated.TYPE:
+            self._stir_readers(feed, data)
+
+    def _stir(self, feed: Feed, kind: str) -> None:
+        """Let those who follow a room ask for their lists again, where these show what has happened there."""
+        for voice, members in feed.voices.items():
+            if kind in voice.stirs:
+                self._hub.stir(members, kind)
+
+    def _stir_readers(self, feed: Feed, data: JSON) -> None:
+        """Likewise those whose own marks have moved: nobody's list shows others'."""
+        if any(ReceiptsUpdated.TYPE in voice.stirs for voice in feed.voices):
+            for receipt in data["receipts"]:
+                self._hub.stir(self._hub.connections_of(feed.tenant, receipt["user_id"]), ReceiptsUpdated.TYPE)
 
     def _begin_anew(self, feed: Feed) -> None:
         """The timeline has another epoch now; where the feed stands in the one before, asking shows it."""
@@ -143,6 +158,7 @@ class Fanout:
 
     def _show_alone(self, feed: Feed, data: JSON) -> None:
         """Show each of the receipts to whose it is, where they follow the room."""
+        self._stir_readers(feed, data)
         for receipt in data["receipts"]:
             devices = self._hub.connections_of(feed.tenant, receipt["user_id"])
             mine = {**data, "receipts": [receipt]}
@@ -240,7 +256,8 @@ class Fanout:
         if last.reset or last.has_more:
             feed.reset(last.epoch, last.seq, last.rev, last.cleared_seq)
             data = {"epoch": last.epoch, "seq": last.seq, "rev": last.rev}
-            self._hub.tell(feed.connections, lambda voice: voice.happening("room.reset", feed.about, data))
+            self._hub.tell(feed.connections, lambda voice: voice.happening(RESET, feed.about, data))
+            self._stir(feed, RESET)
             return
         reached = int(last.cursor.split(":")[1])
         told = changes(feed.room_id, pages, seq=feed.seq, cleared=feed.cleared, reached=reached)
@@ -248,6 +265,8 @@ class Fanout:
         for number, (kind, seq, rev, data) in enumerate(told, start=1):
             after = reached if number == len(told) else feed.rev
             self._post(feed, rev, {voice: voice.timeline(kind, feed.about, seq, after, data) for voice in feed.voices})
+        for kind in {change.kind for change in told}:
+            self._stir(feed, kind)
         self._delivered.moved(feed)
         feed.seq = max(feed.seq, last.seq, *(change.seq for change in told))
         feed.rev = max(feed.rev, reached)

@@ -146,6 +146,12 @@ class Hub:
             if data:
                 self.post(connection, data)
 
+    def stir(self, connections: Iterable[Connection], kind: str) -> None:
+        """Let those ask for their lists again that show something of what has happened."""
+        for connection in connections:
+            if kind in connection.voice.stirs and connection.stirred is not None:
+                connection.stirred(kind)
+
     def flush_soon(self) -> None:
         """Flush when all that has arrived by now is handled: acks and events of one batch leave in one write."""
         if self._dirty and not self._flushing:

@@ -26,12 +26,14 @@ from services.gateway.dialects.rows import (
     Step,
     Type,
     Unfollow,
+    Watch,
     look_up,
 )
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
+from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
@@ -39,6 +41,9 @@ from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
 
 Done = Callable[[ChatError | None], None]
+
+MAX_GATHERED = 1000
+"""Items of a list past which no further page of it is asked for."""
 
 FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 """What is answered of something that is not there for this caller."""
@@ -54,13 +59,20 @@ class Asker(Protocol):
         """Send a command or query. Raises ChatError where that is refused at once."""
 
 
+Run = tuple[Any, JSON, Asker, Done]
+"""What is yet to be done, what is known by now, on whose behalf, and whom to tell how it ended."""
+
+
 class Steps:
     """Carries out steps."""
 
-    def __init__(self, hub: Hub, subscriptions: Subscriptions, typists: Typists, tasks: Tasks) -> None:
+    def __init__(
+        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, watching: Watching, tasks: Tasks
+    ) -> None:
         self._hub = hub
         self._subscriptions = subscriptions
         self._typists = typists
+        self._watching = watching
         self._tasks = tasks
 
     def run(self, steps: Sequence[Step], known: JSON, asker: Asker, done: Done) -> None:
@@ -84,8 +96,8 @@ class Steps:
                 match step:
                     case Each():
                         rest = chain(_one_by_one(step, known), rest)
-                    case Ask() | Either() | Follow():
-                        if self._begin(step, rest, known, asker, done):
+                    case Ask() | Either() | Follow() | Watch():
+                        if self._begin(step, (rest, known, asker, done)):
                             return
                     case _:
                         self._at_once(step, known, asker)
@@ -94,33 +106,39 @@ class Steps:
             return
         done(None)
 
-    def _begin(self, step: Ask | Either | Follow, rest: Any, known: JSON, asker: Asker, done: Done) -> bool:
+    def _begin(self, step: Ask | Either | Follow | Watch, run: Run) -> bool:
         """Begin what takes a while; False where it is left out."""
+        _, known, _, _ = run
         match step:
-            case Ask(given=At() as given) if not look_up(known, given.path):
+            case Ask(given=At() as given) | Follow(given=At() as given) if not look_up(known, given.path):
                 return False
             case Ask():
-                fields = resolved(step.fields, known)
-                then = partial(self._answered, rest, known, asker, done, step.into)
-                asker.send(_request(step, fields), fields, then)
+                self._ask(step, resolved(step.fields, known), (), run)
             case Either():
-                self._ask_first(step.asks, step, rest, known, asker, done)
+                self._ask_first(step.asks, step, run)
             case Follow():
-                follow = self._follow(rest, known, asker, done, str(look_up(known, step.room.path)))
-                self._tasks.spawn(follow, "follow")
+                self._tasks.spawn(self._follow(str(look_up(known, step.room.path)), run), "follow")
+            case Watch():
+                self._tasks.spawn(self._watch(look_up(known, step.users.path) or [], run), "watch")
         return True
 
-    def _ask_first(self, asks: Sequence[Ask], step: Either, rest: Any, known: JSON, asker: Asker, done: Done) -> None:
+    def _ask(self, step: Ask, fields: JSON, before: Sequence[Any], run: Run) -> None:
+        """Send a request; `before` are the items of earlier pages. Raises ChatError."""
+        _, _, asker, _ = run
+        asker.send(_request(step, fields), fields, partial(self._answered, step, fields, before, run))
+
+    def _ask_first(self, asks: Sequence[Ask], step: Either, run: Run) -> None:
         """Send the first of `asks`, and the next one where it finds nothing."""
         ask, *others = asks
+        _, known, asker, done = run
         fields = resolved(ask.fields, known)
 
         def answered(result: JSON | None, error: ChatError | None) -> None:
             if error is None or error.code not in FOUND_NOTHING:
-                self._answered(rest, known, asker, done, step.into, result, error)
+                self._answered(replace(ask, into=step.into), fields, (), run, result, error)
             elif others:
                 try:
-                    self._ask_first(others, step, rest, known, asker, done)
+                    self._ask_first(others, step, run)
                 except ChatError as refused:
                     done(refused)
             else:
@@ -129,17 +147,45 @@ class Steps:
         asker.send(_request(ask, fields), fields, answered)
 
     def _answered(
-        self, rest: Any, known: JSON, asker: Asker, done: Done, into: str, result: JSON | None, error: ChatError | None
+        self, step: Ask, fields: JSON, before: Sequence[Any], run: Run, result: JSON | None, error: ChatError | None
     ) -> None:
+        rest, known, asker, done = run
+        if step.every and result is not None:
+            result[step.every] = items = [*before, *result[step.every]]
+            if (after := result.get("next")) is not None and len(items) < MAX_GATHERED:
+                try:
+                    self._ask(step, {**fields, "after": after}, items, run)
+                except ChatError as refused:
+                    done(refused)
+                return
         if error is not None:
             done(error)
             return
-        known[into] = result
+        known[step.into] = result
         self._go(rest, known, asker, done)
 
-    async def _follow(self, rest: Any, known: JSON, asker: Asker, done: Done, room_id: str) -> None:
+    async def _follow(self, room_id: str, run: Run) -> None:
+        rest, known, asker, done = run
         try:
-            known["state"] = await self._subscriptions.follow(_socket(asker), room_id)
+            connection = _socket(asker)
+            state = await self._subscriptions.follow(connection, room_id)
+            standing = connection.standing.get(room_id)
+            known["state"] = {**state, "role": None if standing is None else standing.role}
+        except ChatError as error:
+            done(error)
+        else:
+            self._go(rest, known, asker, done)
+        self._hub.flush_soon()
+
+    async def _watch(self, user_ids: list[str], run: Run) -> None:
+        rest, known, asker, done = run
+        try:
+            connection = _socket(asker)
+            try:
+                known["watched"] = await self._watching.watch_only(connection, user_ids)
+            finally:
+                if connection.id not in self._hub.connections:
+                    self._watching.forget(connection)
         except ChatError as error:
             done(error)
         else:

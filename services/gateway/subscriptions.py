@@ -7,12 +7,15 @@ whoever is told to have left a room while it is looked up does not join it on th
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 from services.gateway.connection import Connection, Standing
 from services.gateway.fanout import Fanout
+from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
-from services.gateway.voices import About, about
+from services.gateway.news import EVER, news
+from services.gateway.voices import SUBSCRIBED, About, about
 from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
 from shared.bus.requests import Requests
@@ -109,14 +112,16 @@ class Subscriptions:
         self._hub.join(connection, room["id"]).about = about(room)
 
     async def _complete(
-        self, connection: Connection, room_ids: list[str]
+        self, connection: Connection, room_ids: list[str], since: datetime | None = None
     ) -> tuple[dict[str, RoomStateView], list[bytes]]:
         states: dict[str, RoomStateView] = {}
         late: list[bytes] = []
+        told: list[bytes] = []
         missing = room_ids
         while missing:
             try:
                 states |= await self._states(connection, missing)
+                told = await news(self._requests, connection, states, since)
             except ChatError:
                 for room_id in room_ids:
                     feed = connection.feeds.get(room_id)
@@ -124,7 +129,7 @@ class Subscriptions:
                         self._hub.unsubscribe(connection, room_id)
                 raise
             missing = [room_id for room_id in missing if not self._start(connection, room_id, states, late)]
-        return states, late
+        return states, [*told, *late]
 
     def _start(self, connection: Connection, room_id: str, states: dict[str, RoomStateView], late: list[bytes]) -> bool:
         """Complete a subscription, or end it where the user is out of the room; False where it takes a newer state."""
@@ -225,20 +230,21 @@ class Subscriptions:
             envelope["data"],
         )
         feed = self._hub.feeds.get(room_id)
-        room = feed.about if feed is not None else About(room_id)
+        room = _room_of(data, feed, room_id)
         reached = self._readers(room_id)
         if kind == RoomCreated.TYPE:
             for member in data.get("members", ()):
-                reached |= self._enter(tenant, member, data["room"])
+                reached |= self._enter(tenant, member, data["room"], EVER)
         elif kind == MemberAdded.TYPE:
-            reached |= self._enter(tenant, data["member"], data["room"])
+            since = datetime.fromisoformat(data["member"]["joined_at"])
+            reached |= self._enter(tenant, data["member"], data["room"], since)
         elif kind == MemberUpdated.TYPE:
             member = data["member"]
             connections = self._hub.connections_of(tenant, member["user_id"])
             _restand(connections, room_id, role=Role(member["role"]), muted=member.get("muted", False))
         elif kind == RoomUpdated.TYPE:
             if feed is not None:
-                feed.about = room = about(data["room"])
+                feed.about = room
             _restand(reached, room_id, closed=data["room"].get("closed", False))
         elif kind == MemberRemoved.TYPE:
             removed = self._hub.connections_of(tenant, data["user_id"])
@@ -248,40 +254,46 @@ class Subscriptions:
         elif kind == RoomDeleted.TYPE:
             reached |= self._leave(list(reached), room_id)
         self._hub.tell(reached, lambda voice: voice.happening(kind, room, data))
+        self._hub.stir(reached, kind)
 
     def _readers(self, room_id: str) -> dict[Connection, None]:
         feed = self._hub.feeds.get(room_id)
         return dict.fromkeys(feed.connections) if feed is not None else {}
 
-    def _enter(self, tenant: str, member: JSON, room: JSON) -> dict[Connection, None]:
+    def _enter(self, tenant: str, member: JSON, room: JSON, since: datetime) -> dict[Connection, None]:
         connections = [
             connection for connection in self._hub.connections_of(tenant, member["user_id"]) if connection.follows_rooms
         ]
         for connection in connections:
-            self._begin(connection, {**room, "role": member["role"], "muted": member.get("muted", False)})
+            self._begin(connection, {**room, "role": member["role"], "muted": member.get("muted", False)}, since)
         return dict.fromkeys(connections)
 
-    def _begin(self, connection: Connection, room: JSON) -> None:
-        """Join a room at once, so that a removal told next finds the subscription; the rest takes its time."""
+    def _begin(self, connection: Connection, room: JSON, since: datetime | None = None) -> None:
+        """Join a room at once, so that a removal told next finds the subscription; the rest takes its time.
+
+        Args:
+            since: when its user came into the room, where that has just happened.
+        """
         room_id = room["id"]
         if room_id in connection.feeds:
             _learn(connection, room)
         elif len(connection.feeds) < self._max_rooms:
             self._join(connection, room)
-            self._tasks.spawn(self._enter_later(connection, room_id), f"enter {room_id}")
+            self._tasks.spawn(self._enter_later(connection, room_id, since), f"enter {room_id}")
 
-    async def _enter_later(self, connection: Connection, room_id: str) -> None:
+    async def _enter_later(self, connection: Connection, room_id: str, since: datetime | None) -> None:
         async with self._gate:
             try:
-                states, late = await self._complete(connection, [room_id])
+                states, late = await self._complete(connection, [room_id], since)
             except ChatError as error:
                 self._give_up(connection, error)
                 return
         if connection.open and (state := states.get(room_id)) is not None:
             shown = state.model_dump(mode="json", exclude_none=True)
             room = connection.feeds[room_id].about
-            self._hub.post(connection, connection.voice.happening("room.subscribed", room, shown))
+            self._hub.post(connection, connection.voice.happening(SUBSCRIBED, room, shown))
             self._hub.post(connection, b"".join(late))
+            self._hub.stir([connection], SUBSCRIBED)
             self._hub.flush()
 
     async def _return(self, connection: Connection, room_id: str) -> None:
@@ -341,6 +353,13 @@ def _learn(connection: Connection, room: JSON) -> None:
         muted=room.get("muted") or False,
         closed=room.get("closed", False),
     )
+
+
+def _room_of(data: JSON, feed: Feed | None, room_id: str) -> About:
+    """What is known of the room that an event is about."""
+    if "room" in data:
+        return about(data["room"])
+    return feed.about if feed is not None else About(room_id)
 
 
 def _restand(connections: Iterable[Connection], room_id: str, **changes: Any) -> None:

@@ -5,9 +5,13 @@ connections that are spoken to alike, so an event is encoded once per voice and 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 JSON = dict[str, Any]
+
+SUBSCRIBED, RESET, MISSED = "room.subscribed", "room.reset", "missed"
+"""What connections are told besides events: that they follow a room now, are to read it afresh, or everything."""
 
 
 class About(NamedTuple):
@@ -32,6 +36,12 @@ class Voice(ABC):
 
     ping: bytes = b""
     """What asks for a sign of life; nothing where whoever serves the transport sees to that."""
+
+    syncs = True
+    """Whether these clients ask by `rev` for what has happened before they followed a room; others are told it."""
+
+    stirs: Container[str] = ()
+    """The events after which these connections ask for a list of theirs again (`Hub.stir`)."""
 
     @abstractmethod
     def timeline(self, kind: str, room: About, seq: int, rev: int, data: JSON) -> bytes:

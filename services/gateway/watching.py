@@ -6,6 +6,7 @@ within the tenant. Nothing is kept here but who watches whom, and the latest cha
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
+from services.gateway.voices import MISSED
 from shared.bus.codec import JSON
 from shared.bus.requests import Requests
 from shared.contracts.errors import ChatError, ErrorCode
@@ -54,6 +55,11 @@ class Watching:
             raise
         return {"users": [self._newer(tenant, view) for view in answer["users"]]}
 
+    async def watch_only(self, connection: Connection, user_ids: list[str]) -> JSON:
+        """Tell a connection of these from now on, and of nobody else; how things stand now. Raises ChatError."""
+        self.unwatch(connection, list(self._watched.get(connection, set()).difference(user_ids)))
+        return await self.watch(connection, user_ids) if user_ids else {"users": []}
+
     def unwatch(self, connection: Connection, user_ids: list[str]) -> None:
         """Tell a connection no more of these."""
         watched = self._watched.get(connection, set())
@@ -85,6 +91,7 @@ class Watching:
                 told |= dict.fromkeys(feed.members)
         if told and self._is_news(user, data):
             self._hub.tell(told, lambda voice: voice.personal(PresenceChanged.TYPE, data))
+            self._hub.stir(self._watchers.get(user, ()), PresenceChanged.TYPE)
 
     def personal(self, envelope: JSON) -> None:
         """Deliver what concerns one user alone to all their connections. Raises KeyError or TypeError."""
@@ -92,10 +99,12 @@ class Watching:
         connections = self._hub.connections_of(envelope["tenant"], data.pop("user_id"))
         if connections:
             self._hub.tell(connections, lambda voice: voice.personal(envelope["type"], data))
+            self._hub.stir(connections, envelope["type"])
 
     def missed(self) -> None:
         """Changes may have passed unheard, and no number shows it: everybody is to ask again for what they show."""
-        self._hub.tell(self._hub.connections.values(), lambda voice: voice.personal("missed", {}))
+        self._hub.tell(self._hub.connections.values(), lambda voice: voice.personal(MISSED, {}))
+        self._hub.stir(self._hub.connections.values(), MISSED)
 
     def _is_news(self, user: User, data: JSON) -> bool:
         """Whether a change is newer than the last one told; then it is the last one."""

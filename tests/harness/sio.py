@@ -1,8 +1,8 @@
 """A Socket.IO client as a test wants it: python-socketio's own, remembering every event, waiting for those expected."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, Self
 
 import socketio
 
@@ -69,3 +69,9 @@ class SioPerson:
         self.log.append(heard)
         self._unseen.append(heard)
         self._changed.set()
+
+
+class People(Protocol):
+    """Connects users, each as the document of a dialect has it; `options` are those of `SioPerson`."""
+
+    def __call__(self, name: str, *, gateway: int = 0, **options: Any) -> Awaitable[SioPerson]: ...

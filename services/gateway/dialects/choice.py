@@ -9,9 +9,10 @@ from services.gateway.dialects.booking import BOOKING
 from services.gateway.dialects.eventchat import EVENTCHAT
 from services.gateway.dialects.rows import Dialect, On
 from services.gateway.dialects.session import SESSION
+from services.gateway.dialects.team import TEAM
 from shared.contracts.errors import ChatError, ErrorCode
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT, TEAM)}
 ALL: dict[str, Dialect] = {AUTO.name: AUTO, **DIALECTS}
 
 

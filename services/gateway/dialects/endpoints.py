@@ -20,7 +20,7 @@ from services.gateway.steps import Steps
 from shared.auth import Identity
 from shared.bus.codec import JSON
 from shared.contracts.base import Command, Query
-from shared.contracts.errors import ChatError, invalid
+from shared.contracts.errors import ChatError, ErrorCode, invalid
 
 
 class Endpoints:
@@ -43,6 +43,8 @@ class Endpoints:
                     taken.add(key)
                     added = app.router.add_route(route.method, route.path, self._handler(dialect, route))
                     spoken[added] = dialect
+            if dialect.prefix:
+                spoken[app.router.add_route("*", dialect.prefix + "/{rest:.*}", _nowhere(dialect))] = dialect
         return spoken
 
     def _handler(self, dialect: Dialect, route: Route) -> Handler:
@@ -55,6 +57,7 @@ class Endpoints:
         return handle
 
     async def _answer(self, route: Route, request: web.Request) -> web.StreamResponse:
+        identity = None if route.public else await self._edge.identify(request, token_of(request))
         data: JSON = {name: request.query[name] for name in request.query if name != "token"}
         if request.method not in BODILESS:
             data |= await json_body(request)
@@ -64,8 +67,8 @@ class Endpoints:
         except ValidationError as error:
             raise invalid(error, f"{route.method} {route.path}") from error
         known: JSON = {"in": wire.model_dump(exclude_none=True), "now": now()}
-        if not route.public:
-            await self._carry_out(route, known, await self._edge.identify(request, token_of(request)))
+        if identity is not None:
+            await self._carry_out(route, known, identity)
         body = said(Say("", route.shape, route.of, many=route.many), known)
         status = 200 if route.existed and existed(known[route.existed]) else route.status
         return web.Response(body=body, status=status, content_type="application/json")
@@ -92,6 +95,14 @@ class Caller:
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this caller's. Raises ChatError."""
         self._dispatcher.send(self.identity, request, body, answered)
+
+
+def _nowhere(dialect: Dialect) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        missing = f"There is nothing at {request.method} {request.path}."
+        return refused(dialect, request, ChatError(ErrorCode.NOT_FOUND, missing))
+
+    return handle
 
 
 def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:

@@ -73,6 +73,8 @@ class Ask:
     into: str = "result"
     given: At | None = None
     """Only where this is known."""
+    every: str = ""
+    """The list of the result that comes in pages, where all of them are wanted: they are joined into one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,11 @@ class Make:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Subscribe the socket to a room; where its timeline stands is known as `state` from then on."""
+    """Subscribe the socket to a room; where its timeline stands, and one's role, is known as `state` from then on."""
 
     room: At
+    given: At | None = None
+    """Only where this is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,17 @@ class Keep:
     value: At | None
 
 
-Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Keep
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Tell the socket of these users' presence, and of nobody else's whom it has watched so far.
+
+    How things stand now is known as `watched` from then on.
+    """
+
+    users: At
+
+
+Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Keep | Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,8 @@ class Say:
     """Whether it is a list of such shapes."""
     kind: str = ""
     """What the dialect's envelope calls it."""
+    given: At | None = None
+    """Only where this is known."""
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,6 +220,18 @@ class Greet:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """A list that a socket is told again when it has changed, as far as one of these events may have changed it.
+
+    A greeting that tells the list carries out the same steps.
+    """
+
+    events: tuple[type[Event], ...]
+    say: Say
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A REST endpoint: its fields come from path, query string and JSON body; the response is taken as a `Say` is."""
 
@@ -244,6 +272,11 @@ class Dialect:
     namespaces: tuple[str, ...] = ("/chat", "/")
     demands: tuple[str, ...] = ()
     """What the `auth` of a connection must have besides its token."""
+    bearer: bool = False
+    """Whether the token in the `auth` of a connection must have its scheme (`Bearer `) before it."""
+    refresh: tuple[Refresh, ...] = ()
+    prefix: str = ""
+    """A path below which what is no endpoint is refused in its words, too."""
     undecided: bool = False
     """Whether this stands for a client of which it is not known yet what it speaks."""
 

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import ALL, DIALECTS
+from services.gateway.dialects.rows import Dialect
 from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.recall import Client, Departure, resumed
@@ -37,6 +38,7 @@ ENGINE = "socket.io"
 
 PING_TIMEOUT = 20.0
 
+SCHEME = "Bearer "
 
 CONNECT_TIMEOUT = 45.0
 """Seconds in which a client has to connect to a namespace, as Socket.IO's own server has it."""
@@ -175,9 +177,7 @@ class Sessions:
         dialect = ALL[self._dialect_of(namespace, request, said, departure)]
         if self._homes.get(namespace, namespace) not in dialect.namespaces:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
-        for name in dialect.demands:
-            if name not in said:
-                raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
+        _check_credentials(dialect, said)
         engine: AsyncSocket | None = self._server.eio.sockets.get(engine_id)
         if engine is None or engine.closed:
             raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
@@ -340,7 +340,9 @@ class Sessions:
         self._serving.tasks.spawn(self._go_over(engine.sid, transport), "upgrade")
 
     async def _go_over(self, engine_id: str, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself, once the queue is written there."""
+        """Let what began by polling write to its WebSocket itself, once it is greeted and the queue is written."""
+        for session in list(self._sessions.get(engine_id, {}).values()):
+            await session.greeted.wait()
         await self._drained(engine_id)
         for session in self._sessions.get(engine_id, {}).values():
             session.go_over(transport)
@@ -359,6 +361,15 @@ class _Json:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+def _check_credentials(dialect: Dialect, auth: Mapping[str, Any]) -> None:
+    """Raise ChatError where a connection's `auth` is not what its dialect demands."""
+    for name in dialect.demands:
+        if not auth.get(name):
+            raise ChatError(ErrorCode.UNAUTHENTICATED, f"The connection's auth lacks {name}.")
+    if dialect.bearer and not str(auth.get("token", SCHEME)).startswith(SCHEME):
+        raise ChatError(ErrorCode.UNAUTHENTICATED, f"The token must begin with '{SCHEME}'.")
 
 
 def _bare(token: Any) -> str | None:

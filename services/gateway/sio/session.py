@@ -1,7 +1,8 @@
 """One client in one namespace: what it sends becomes steps, and what comes of them is said to it."""
 
+import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -10,10 +11,11 @@ from pydantic import ValidationError
 from services.gateway.changes import changes
 from services.gateway.connection import Connection, Wire
 from services.gateway.dialects.choice import choose
-from services.gateway.dialects.rows import On
+from services.gateway.dialects.rows import On, look_up
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.hub import Hub
 from services.gateway.register import Register
+from services.gateway.sio.lists import MAX_AT_ONCE, Lists
 from services.gateway.sio.packets import Incoming
 from services.gateway.sio.recall import Client, Departure, Place, Recall, places
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
@@ -53,6 +55,7 @@ class Serving:
     tasks: Tasks
     voices: Voices
     recall: Recall
+    lists_gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
 
 
 class Session:
@@ -71,6 +74,14 @@ class Session:
         self._settling = False
         self._resuming = False
         self._waiting: deque[Incoming] = deque()
+        self.greeted = asyncio.Event()
+        """Set when the client has been greeted, or will not be any more."""
+        self._lists = Lists(serving, self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything can still be told."""
+        return self._connection.open and self._connection.id in self._serving.hub.connections
 
     @property
     def client(self) -> Client:
@@ -82,23 +93,28 @@ class Session:
     async def greet(self) -> None:
         """Say what a client gets when it has connected, and let it follow its rooms where its dialect says so."""
         connection, dialect = self._connection, self.voice.dialect
-        known = self._known({})
+        known = self.known({})
         late: list[bytes] = []
+        missed: list[bytes] = []
         connection.follows_rooms = dialect.follows
+        connection.stirred = self._lists.stirred
         try:
-            known["rooms"], late = await self._serving.subscriptions.welcome(connection)
-            greetings = []
+            rooms, late = await self._serving.subscriptions.welcome(connection)
+            known["rooms"] = rooms
             for row in dialect.greet:
                 await self._serving.steps.carry_out(row.steps, known, self)
-                greetings.append(self.voice.say(row.say, known))
-            followed = {room["id"]: room for room in known["rooms"]}
+            followed = {room["id"]: room for room in rooms}
             for room_id, place in self._places.items():
-                greetings += await self._missed(room_id, place, followed.get(room_id))
+                missed += await self._missed(room_id, place, followed.get(room_id))
         except ChatError as error:
             connection.greet([self._refusal("connect", error)], self._serving.hub.now())
             connection.close(error.row.close, error.message, self._serving.hub.now())
-            return
-        connection.greet([b"".join([*greetings, *late])], self._serving.hub.now())
+        else:
+            self._lists.told(known)
+            greetings = [self.voice.say(row.say, known) for row in dialect.greet]
+            connection.greet([b"".join([*greetings, *missed, *late])], self._serving.hub.now())
+        finally:
+            self.greeted.set()
 
     async def _missed(self, room_id: str, place: Place, state: JSON | None) -> list[bytes]:
         """Let the client hear of a room again; what it has missed there. Nothing, where it may not read it any more."""
@@ -122,18 +138,23 @@ class Session:
         ]
 
     def go_over(self, transport: Wire) -> None:
-        """Write to a WebSocket from now on: what began by polling has got one."""
+        """Write to a WebSocket from now on: what began by polling has got one, and has been greeted."""
         connection = self._connection
+        if self.voice.framed:
+            return
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
         connection.transport = transport
         for feed in connection.feeds.values():
             feed.revoice(connection, voice)
+            if (join := feed.joining.get(connection)) is not None:
+                join.held = [(rev, reframed(data)) for rev, data in join.held]
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
 
     def end(self) -> None:
         """The client is gone, maybe for a short while."""
+        self.greeted.set()
         connection = self._connection
         if self.voice.dialect.follows or connection.feeds:
             departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
@@ -181,7 +202,7 @@ class Session:
         """Take in something that is no event."""
         connection = self._connection
         connection.malformed += 1
-        self._say(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
+        self.post(self._refusal("", ChatError(ErrorCode.INVALID, f"Malformed: {problem}.")))
         if connection.malformed >= MAX_MALFORMED:
             connection.close(CloseCode.PROTOCOL, "too many malformed packets", self._serving.hub.now())
 
@@ -195,10 +216,12 @@ class Session:
         return row
 
     def _speak(self, dialect: str) -> None:
-        """Go on in the dialect that the client has turned out to speak; it follows no room yet."""
+        """Go on in the dialect that the client has turned out to speak; until now it has followed no room."""
         self.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
         self._connection.voice = self.voice
         log.debug("dialect chosen", dialect=dialect, connection=self._connection.id)
+        if self.voice.dialect.follows and self._connection.greeted:
+            self._serving.tasks.spawn(self.greet(), "greet")
 
     def _carry_out(self, row: On, incoming: Incoming, payload: Any) -> None:
         try:
@@ -207,7 +230,7 @@ class Session:
             raise invalid(error, incoming.name) from error
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
-        known = self._known(wire.model_dump(exclude_none=True))
+        known = self.known(wire.model_dump(exclude_none=True))
         self._settling = row.settles
 
         def done(error: ChatError | None) -> None:
@@ -236,11 +259,12 @@ class Session:
             self._fail(incoming, error)
             return
         for say in row.says:
-            self._say(self.voice.say(say, known))
+            if say.given is None or look_up(known, say.given.path):
+                self.post(self.voice.say(say, known))
         if incoming.ack is not None:
             answer = row.ack or next(iter(row.says[-1:]), None)
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-            self._say(self.voice.ack(incoming.ack, payload))
+            self.post(self.voice.ack(incoming.ack, payload))
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -249,21 +273,23 @@ class Session:
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
     def _fail(self, incoming: Incoming, error: ChatError) -> None:
-        self._say(self._refusal(incoming.name, error))
+        self.post(self._refusal(incoming.name, error))
         if incoming.ack is not None:
             failure = self.voice.dialect.failure
             payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
-            self._say(self.voice.ack(incoming.ack, payload))
+            self.post(self.voice.ack(incoming.ack, payload))
 
     def _refusal(self, name: str, error: ChatError) -> bytes:
         return self.voice.say(self.voice.dialect.failure, _problem(name, error))
 
-    def _say(self, data: bytes) -> None:
+    def post(self, data: bytes) -> None:
+        """Tell the client, with whatever else is told now."""
         if self._connection.open:
             self._serving.hub.post(self._connection, data)
             self._serving.hub.flush_soon()
 
-    def _known(self, sent: JSON) -> JSON:
+    def known(self, sent: JSON) -> JSON:
+        """What is known before the first step of something that this client has `sent`."""
         actor = self._connection.identity.actor
         if self._me[0] is not actor:
             self._me = (actor, actor.model_dump(mode="json", exclude_none=True))

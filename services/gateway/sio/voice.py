@@ -10,10 +10,10 @@ import orjson
 from pydantic import ValidationError
 from typing_extensions import override
 
-from services.gateway.dialects.rows import Dialect, Emit, Say, look_up
+from services.gateway.dialects.rows import Dialect, Emit, Refresh, Say, look_up
 from services.gateway.frames import close_frame, frame
 from services.gateway.sio import packets
-from services.gateway.voices import About, Voice
+from services.gateway.voices import MISSED, RESET, SUBSCRIBED, About, Voice
 from shared.bus.codec import JSON
 from shared.contracts.errors import CloseCode
 from shared.logging import get_logger
@@ -58,6 +58,9 @@ class DialectVoice(Voice):
         self.namespace = namespace
         self.framed = framed
         self._seal: Sealed = frame if framed else separated
+        self.stirs: dict[str, tuple[Refresh, ...]] = _stirs(dialect)
+
+    syncs = False
 
     # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,8 +150,19 @@ def said(say: Say, known: Mapping[str, Any]) -> bytes:
 
 
 def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
-    beside: JSON = {} if room is None else {"room": room._asdict()}
+    beside: JSON = {} if room is None else {"room": {**(data.get("room") or {}), **room._asdict()}}
     for item in data.get(row.each, ()) if row.each else (data,):
         whole = {**item, **beside}
         if row.when(whole):
             yield whole
+
+
+def _stirs(dialect: Dialect) -> dict[str, tuple[Refresh, ...]]:
+    """The lists that each kind of event may change; each of them may have changed unheard."""
+    if not dialect.refresh:
+        return {}
+    stirs: dict[str, tuple[Refresh, ...]] = dict.fromkeys((SUBSCRIBED, RESET, MISSED), dialect.refresh)
+    for row in dialect.refresh:
+        for event in row.events:
+            stirs[event.TYPE] = (*stirs.get(event.TYPE, ()), row)
+    return stirs
