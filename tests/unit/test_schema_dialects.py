@@ -138,6 +138,7 @@ class TestAsyncApi:
                 names[operation["action"]].add(message["name"])
         told = {row.name for rows in dialect.emit.values() for row in rows}
         told |= {greet.say.name for greet in dialect.greet} | {dialect.failure.name}
+        told |= {row.say.name for row in dialect.refresh}
         told |= {say.name for row in dialect.on.values() for say in row.says}
         assert names == {"receive": set(dialect.on), "send": told}
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Route, Say, Step, Wire
+from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Wire
 from services.gateway.dispatch import Answered
 from services.gateway.native import ReadyRoom
 from services.gateway.schemas.components import JSON, Components
@@ -144,6 +144,10 @@ class Rehearsal:
         """What is known when a client is greeted."""
         rooms = [self.view(ReadyRoom)] if self.dialect.follows else []
         return self._carried_out(row.steps, {**self._known(), "rooms": rooms})
+
+    def refreshed(self, row: Refresh) -> JSON:
+        """What is known when a list is told again."""
+        return self._carried_out(row.steps, self._known())
 
     def requested(self, row: Route) -> JSON:
         """What is known when a request has been carried out."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from services.gateway.dialects.rows import Ask, Emit, Follow, Keep, Step, Type, Unfollow
+from services.gateway.dialects.rows import Ask, Emit, Follow, Keep, Refresh, Step, Type, Unfollow, Watch
 from services.gateway.schemas.components import summary_of
 
 
@@ -34,10 +34,18 @@ def _said(step: Step) -> str:
             return "follows the room no more"
         case Type():
             return "tells the room that somebody types, or types no more"
+        case Watch():
+            return "watches users"
         case Keep():
             return f"forgets `{step.name}`" if step.value is None else f"remembers `{step.name}`"
         case _:
             return ""
+
+
+def may_have_changed(row: Refresh) -> str:
+    """On which occasion a list is told again."""
+    events = ", ".join(f"`{event.TYPE}`" for event in row.events)
+    return f"The list has changed, as it may by {events}."
 
 
 def when(row: Emit) -> str:
