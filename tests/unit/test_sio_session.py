@@ -58,16 +58,17 @@ async def client() -> tuple[Session, Suspended]:
     voices, steps, nothing = Voices(ALL), Suspended(), cast("Any", None)
     voice = voices.of("session", "/chat", framed=True)
     serving = Serving(
-        Settings(),
-        hub,
-        cast("Any", Anything()),
-        nothing,
-        cast("Any", steps),
-        nothing,
-        nothing,
-        nothing,
-        nothing,
-        voices,
+        settings=Settings(),
+        hub=hub,
+        dispatcher=cast("Any", Anything()),
+        subscriptions=nothing,
+        steps=cast("Any", steps),
+        typists=nothing,
+        watching=nothing,
+        register=nothing,
+        tasks=nothing,
+        voices=voices,
+        recall=nothing,
     )
     one = connection(1)
     one.voice = voice
