@@ -5,7 +5,7 @@ until it is healed is dropped, for the healing brings it. A connection that join
 knows from which `rev` on it is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.gateway.connection import Connection
@@ -137,10 +137,12 @@ class Feed:
         if not members and not any(other.voice is voice for other in self.joining):
             self.voices.pop(voice, None)
 
-    def revoice(self, connection: Connection, voice: Voice) -> None:
-        """Speak to a connection in another voice from now on. What it has held back is for the caller to bring over."""
+    def revoice(self, connection: Connection, voice: Voice, again: Callable[[bytes], bytes]) -> None:
+        """Speak to a connection in another voice from now on; `again` says in it what has been held back."""
         members = self.voices.get(connection.voice, {})
         since = members.pop(connection, None)
+        if (join := self.joining.get(connection)) is not None:
+            join.held = [(rev, again(frame)) for rev, frame in join.held]
         others = self.voices.setdefault(voice, {})
         if since is not None:
             others[connection] = since

@@ -11,12 +11,14 @@ from playwright.async_api import Browser
 from deploy.embedded.stack import Stack
 from tests.conftest import TokenOf
 from tests.e2e import runtimes
+from tests.e2e.python_talkers import AsyncTalker, ThreadTalker
 from tests.e2e.runtimes import Node, OnPage, Runtime
-from tests.e2e.talkers import DrivenTalker
+from tests.e2e.talkers import DrivenTalker, Talker
 from tests.harness import npm
 from tests.harness.own_task import in_own_task
 
 Connect = Callable[..., Awaitable[DrivenTalker]]
+Meet = Callable[..., Awaitable[Talker]]
 
 TRANSPORTS: dict[str, dict[str, Any]] = {
     "upgrading": {},
@@ -71,6 +73,36 @@ async def connect(stack: Stack, token: TokenOf, closing: AsyncExitStack) -> Conn
 
     async def as_user(runtime: Runtime, sub: str, *, url: str = "", **options: Any) -> DrivenTalker:
         talker = runtime.talker()
+        closing.push_async_callback(talker.disconnect)
+        await talker.connect(f"{url or stack.gateway_urls[0]}/chat", {"auth": {"token": token(sub)}, **options})
+        return talker
+
+    return as_user
+
+
+Make = Callable[[], Talker]
+
+MAKES: dict[str, Callable[[pytest.FixtureRequest], Make]] = {
+    "node": lambda request: request.getfixturevalue("node").talker,
+    "page": lambda request: request.getfixturevalue("page").talker,
+    "asyncio": lambda _request: AsyncTalker,
+    "threads": lambda _request: ThreadTalker,
+}
+"""Every make of client."""
+
+
+@pytest.fixture(params=MAKES)
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes clients, of each make."""
+    return MAKES[request.param](request)
+
+
+@pytest.fixture
+def meet(make: Make, stack: Stack, token: TokenOf, closing: AsyncExitStack) -> Meet:
+    """Connects a user by each make of client, to the first gateway's `/chat` unless the options say otherwise."""
+
+    async def as_user(sub: str, *, url: str = "", **options: Any) -> Talker:
+        talker = make()
         closing.push_async_callback(talker.disconnect)
         await talker.connect(f"{url or stack.gateway_urls[0]}/chat", {"auth": {"token": token(sub)}, **options})
         return talker

@@ -62,6 +62,14 @@ async def test_rooms_are_made_and_listed(api: ApiOf, client: ClientOf) -> None:
     assert (await api("alice", tenant="elsewhere")("GET", ROOMS)).body == {"rooms": []}
 
 
+async def test_large_rooms_show_all_their_participants(api: ApiOf) -> None:
+    """Also where these take several questions."""
+    users = [f"user-{number}" for number in range(600)]
+    made = await api("alice")("POST", ROOMS, {"name": "Everybody", "participants": users})
+    assert made.status == 201
+    assert {one["user"]["id"] for one in made.body["participants"]} == {"alice", *users}
+
+
 async def test_direct_rooms_bear_the_name_of_the_other_one(api: ApiOf, people: People) -> None:
     """In the list of each of the two."""
     alice = await people("alice")

@@ -12,6 +12,7 @@ import orjson
 
 MESSAGE = "4"
 EVENT = "42"
+BINARY = ("45", "46")
 END = b"\x1e"
 """Separates packets where several are one payload (Engine.IO protocol 4, "Payload encoding"). JSON has it nowhere."""
 
@@ -100,8 +101,12 @@ def ack(namespace: str, number: int, payload: bytes) -> bytes:
 
 
 def disconnect(namespace: str) -> bytes:
-    """The end of a connection to a namespace."""
+    """The end of a connection to a namespace; the client does not come back by itself."""
     return b"41%b" % _of(namespace)
+
+
+CLOSE = b"1"
+"""The end of an Engine.IO session; the client connects again."""
 
 
 def _of(namespace: str) -> bytes:

@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from services.gateway.changes import changes
-from services.gateway.connection import Connection, Wire
+from services.gateway.connection import Connection
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On, look_up
 from services.gateway.dispatch import Answered, Dispatcher
@@ -137,18 +137,13 @@ class Session:
             if (place.seq < seq <= state["seq"] if kind == MessageCreated.TYPE else rev <= state["rev"])
         ]
 
-    def go_over(self, transport: Wire) -> None:
-        """Write to a WebSocket from now on: what began by polling has got one, and has been greeted."""
+    def go_over(self) -> None:
+        """Speak in frames from now on: what began by polling has got a WebSocket, and has been greeted."""
         connection = self._connection
-        if self.voice.framed:
-            return
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
-        connection.transport = transport
         for feed in connection.feeds.values():
-            feed.revoice(connection, voice)
-            if (join := feed.joining.get(connection)) is not None:
-                join.held = [(rev, reframed(data)) for rev, data in join.held]
+            feed.revoice(connection, voice, reframed)
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
 

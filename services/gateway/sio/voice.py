@@ -90,7 +90,7 @@ class DialectVoice(Voice):
     def farewell(self, code: int, reason: str) -> bytes:
         # Clients come back by themselves, unless they are told that the server does not want them.
         last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
-        return last + (close_frame(code, reason) if self.framed else b"")
+        return last + (close_frame(code, reason) if self.framed else separated(packets.CLOSE))
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         try:
