@@ -5,7 +5,7 @@ service: it asks for what no contract takes, or shows what is nowhere.
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Wire
 from services.gateway.dispatch import Answered
@@ -58,7 +58,7 @@ STORY = Story(
         "RoomsView.next": None,
         "total": 12,
     },
-    shown=SHOWN | {"first_name", "last_name", "user", "metadata", "total"},
+    shown=SHOWN | {"first_name", "last_name", "user", "metadata", "total", "read_from"},
 )
 """What services answer, told so that what dialects show of it is there."""
 
@@ -89,6 +89,9 @@ SENT_ANYHOW = frozenset({"content", "text", "message"})
 PERSONAL: tuple[type[Event], ...] = (PresenceChanged, FavoritesUpdated)
 """Events that are told beside rooms."""
 
+PARAMETER = re.compile(r"{(\w+)(?::[^{}]+)?}")
+"""A parameter in the path of a row."""
+
 KINDS_OF_OBJECT = ("event", "sortie", "session")
 
 
@@ -112,16 +115,22 @@ class Rehearsal:
 
     # ── what clients send, and what comes of it ──────────────────────────────────────────────────────────────────
 
-    def sent(self, wire: type[Wire]) -> JSON:
-        """What a client might send, under the documented names."""
+    def sent(self, wire: type[Wire], path: str = "") -> JSON:
+        """What a client might send, under the documented names: what must be there, and what stands in the path.
+
+        Where that is not enough, since one thing or another must be there, what may be left out is added in turn.
+        """
         schema = self._wires.inline(wire)
-        required = schema.get("required", ())
-        shown = {}
-        for name, names in spellings(wire).items():
-            part = schema["properties"][names[0]]
-            if names[0] in required or "examples" in part or {name, *names} & SENT_ANYHOW:
-                shown[names[0]] = self._value(part, names)
-        return shown
+        values = {names[0]: self._value(schema["properties"][names[0]], names) for names in spellings(wire).values()}
+        needed = {
+            names[0]
+            for name, names in spellings(wire).items()
+            if names[0] in schema.get("required", ())
+            or "examples" in schema["properties"][names[0]]
+            or {name, *names} & (SENT_ANYHOW | set(PARAMETER.findall(path)))
+        }
+        choices = [needed, *(needed | {name} for name in values if name not in needed)]
+        return {name: values[name] for name in values if name in next(filter(_taken_by(wire, values), choices), needed)}
 
     def _value(self, part: JSON, names: Sequence[str]) -> Any:
         if "examples" in part:
@@ -151,7 +160,7 @@ class Rehearsal:
 
     def requested(self, row: Route) -> JSON:
         """What is known when a request has been carried out."""
-        known = self._known(row.wire)
+        known = self._known(row.wire, row.path)
         return known if row.public else self._carried_out(row.steps, known)
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
@@ -163,9 +172,9 @@ class Rehearsal:
         shown = example(self._contracts.ref(model), self._contracts, story=STORY)
         return model.model_validate(shown).model_dump(mode="json", exclude_none=True)
 
-    def _known(self, wire: type[Wire] = Wire) -> JSON:
+    def _known(self, wire: type[Wire] = Wire, path: str = "") -> JSON:
         return {
-            "in": wire.read(self.sent(wire)).model_dump(exclude_none=True),
+            "in": wire.read(self.sent(wire, path)).model_dump(exclude_none=True),
             "me": self.view(Actor),
             "here": self.here,
             "connection": VALUES["connection_id"],
@@ -301,6 +310,19 @@ def shown(make: Callable[[], Any]) -> JSON:
         return {"example": make()}
     except (ChatError, LookupError, TypeError, ValueError, AttributeError):
         return {}
+
+
+def _taken_by(wire: type[Wire], values: JSON) -> Callable[[Set[str]], bool]:
+    """Tells whether some of the values are enough."""
+
+    def taken(names: Set[str]) -> bool:
+        try:
+            wire.read({name: values[name] for name in values if name in names})
+        except ValidationError:
+            return False
+        return True
+
+    return taken
 
 
 def _snake(name: str) -> str:
