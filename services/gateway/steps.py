@@ -171,8 +171,8 @@ class Steps:
             state = await self._subscriptions.follow(connection, room_id)
             standing = connection.standing.get(room_id)
             known["state"] = {**state, "role": None if standing is None else standing.role}
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(_failure(error, "following a room"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
@@ -186,8 +186,8 @@ class Steps:
             finally:
                 if connection.id not in self._hub.connections:
                     self._watching.forget(connection)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(_failure(error, "watching users"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
@@ -231,6 +231,11 @@ def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
         here.pop(step.name, None)
     else:
         here[step.name] = value
+
+
+def _failure(error: Exception, what: str) -> ChatError:
+    """What a step has failed by, to be answered; ids that cannot be ids are the client's mistake."""
+    return invalid(error, what) if isinstance(error, ValidationError) else refusal_of(error, what)
 
 
 def _request(step: Ask, fields: JSON) -> Command | Query:

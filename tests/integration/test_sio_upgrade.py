@@ -34,7 +34,7 @@ async def engine(stack: Stack, http: ClientSession, closing: AsyncExitStack) -> 
 
 async def upgraded(stack: Stack, http: ClientSession) -> float:
     """How many clients have gone over to their WebSockets, as the first gateway counts."""
-    async with http.get(f"{stack.gateway_urls[0]}/metrics") as response:
+    async with http.get(f"{stack.gateway_urls[0]}/metrics", headers={"Accept": "text/plain"}) as response:
         found = re.search(r"^parley_sockets_upgraded_total (\S+)$", await response.text(), re.MULTILINE)
     return float(found[1]) if found else 0.0
 

@@ -8,13 +8,12 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from services.gateway.dialects.choice import DIALECTS
-from services.gateway.dialects.rows import Dialect, Route
+from services.gateway.dialects.rows import Dialect, Route, asks_of
 from services.gateway.rest import BODILESS
 from services.gateway.schemas.components import JSON, references
 from services.gateway.schemas.dialects.asyncapi import REFUSED, asyncapi
 from services.gateway.schemas.dialects.models import spellings
 from services.gateway.schemas.dialects.openapi import openapi
-from services.gateway.schemas.dialects.words import asks
 
 OPENAPI = {name: openapi(dialect) for name, dialect in DIALECTS.items()}
 ASYNCAPI = {name: asyncapi(dialect) for name, dialect in DIALECTS.items()}
@@ -100,7 +99,7 @@ class TestOpenApi:
         assert "500" in responses
         assert ({"401", "403"} <= responses.keys()) == (not route.public)
         assert ("429" in responses) == route.counted
-        assert ({"503", "504"} <= responses.keys()) == any(asks(route.steps))
+        assert ({"503", "504"} <= responses.keys()) == any(asks_of(route.steps))
 
     @routes
     def test_who_may(self, name: str, route: Route) -> None:

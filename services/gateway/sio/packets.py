@@ -22,8 +22,8 @@ PROBE = "2probe"
 UPGRADE = "5"
 """What a client says that goes over from polling to a WebSocket."""
 
-READABLE = frozenset("13456")
-"""Engine.IO packets that clients send: close, pong, message, upgrade, noop. Their pings are of older protocols."""
+READABLE = frozenset("1345")
+"""Engine.IO packets that clients send: close, pong, message, upgrade. Their pings are of older protocols."""
 
 BINARY_EVENT, BINARY_ACK = "5", "6"
 

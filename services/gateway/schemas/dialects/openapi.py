@@ -2,11 +2,11 @@
 
 import re
 
-from services.gateway.dialects.rows import Ask, Dialect, Route
+from services.gateway.dialects.rows import Ask, Dialect, Route, asks_of
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.rehearsal import PARAMETER, Rehearsal, shown
-from services.gateway.schemas.dialects.words import asks, does
+from services.gateway.schemas.dialects.words import does
 from services.gateway.schemas.openapi import (
     BODILESS,
     SCHEMES,
@@ -150,7 +150,7 @@ def _name_of(route: Route) -> str:
 
 def _codes(route: Route) -> list[ErrorCode]:
     """The errors that a request can be refused with."""
-    asked = [*asks(route.steps)]
+    asked = list(asks_of(route.steps))
     never: set[ErrorCode] = set()
     if not route.counted:
         never.add(ErrorCode.RATE_LIMITED)

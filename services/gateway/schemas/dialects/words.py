@@ -1,26 +1,14 @@
 """What rows do, in words. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 
-from services.gateway.dialects.rows import Ask, Emit, Follow, Keep, Refresh, Step, Type, Unfollow, Watch
+from services.gateway.dialects.rows import Emit, Follow, Keep, Refresh, Step, Type, Unfollow, Watch, asks_of
 from services.gateway.schemas.components import summary_of
-
-
-def asks(steps: Sequence[Step]) -> Iterator[Ask]:
-    """All that may be asked, by steps that are made of others too."""
-    for step in steps:
-        if isinstance(step, Ask):
-            yield step
-        else:
-            parts = [getattr(step, field.name) for field in fields(step)]
-            inner = [part for whole in parts for part in (whole if isinstance(whole, tuple) else (whole,))]
-            yield from (part for part in inner if isinstance(part, Ask))
 
 
 def does(steps: Sequence[Step]) -> str:
     """What steps do, as a sentence; what is only worked out is not told."""
-    contracts = ", ".join(dict.fromkeys(f"`{ask.contract.TYPE}`" for ask in asks(steps)))
+    contracts = ", ".join(dict.fromkeys(f"`{ask.contract.TYPE}`" for ask in asks_of(steps)))
     words = [*filter(None, map(_said, steps)), *([f"carries out {contracts}"] if contracts else [])]
     sentence = ", ".join(dict.fromkeys(words))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else "Is answered at once."
