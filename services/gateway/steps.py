@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from services.gateway.connection import Connection
 from services.gateway.dialects.rows import (
+    Announce,
     Ask,
     At,
     Each,
@@ -31,6 +32,7 @@ from services.gateway.dialects.rows import (
 )
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
+from services.gateway.looking import Onlookers
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
@@ -67,11 +69,13 @@ class Steps:
     """Carries out steps."""
 
     def __init__(
-        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, watching: Watching, tasks: Tasks
-    ) -> None:
+        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, onlookers: Onlookers, watching: Watching,
+        tasks: Tasks,
+    ) -> None:  # fmt: skip
         self._hub = hub
         self._subscriptions = subscriptions
         self._typists = typists
+        self._onlookers = onlookers
         self._watching = watching
         self._tasks = tasks
 
@@ -192,7 +196,7 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Need | Make | Keep | Unfollow | Type, known: JSON, asker: Asker) -> None:
+    def _at_once(self, step: Need | Make | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         match step:
             case Need():
                 if look_up(known, step.value.path) is None:
@@ -201,6 +205,8 @@ class Steps:
                 known[step.into] = step.how(known)
             case Keep():
                 keep(asker.here, step, known)
+            case Announce():
+                self._onlookers.announce(_socket(asker), str(look_up(known, step.room.path)))
             case Unfollow():
                 self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
             case Type():

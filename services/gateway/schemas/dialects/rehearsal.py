@@ -55,10 +55,11 @@ STORY = Story(
         "UserView.name": "Bob Brown",
         "UserView.first_name": "Bob",
         "UserView.last_name": "Brown",
+        "RoomView.external": {"kind": "sortie", "id": "66f0c0ffee00000000000001"},
         "RoomsView.next": None,
         "total": 12,
     },
-    shown=SHOWN | {"first_name", "last_name", "user", "metadata", "total", "read_from"},
+    shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total", "read_from"},
 )
 """What services answer, told so that what dialects show of it is there."""
 
