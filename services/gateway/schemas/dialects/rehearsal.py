@@ -121,17 +121,14 @@ class Rehearsal:
 
         Where that is not enough, since one thing or another must be there, what may be left out is added in turn.
         """
-        schema = self._wires.inline(wire)
-        values = {names[0]: self._value(schema["properties"][names[0]], names) for names in spellings(wire).values()}
-        needed = {
-            names[0]
-            for name, names in spellings(wire).items()
-            if names[0] in schema.get("required", ())
-            or "examples" in schema["properties"][names[0]]
-            or {name, *names} & (SENT_ANYHOW | set(PARAMETER.findall(path)))
-        }
+        schema, names_of = self._wires.inline(wire), spellings(wire)
+        parts = {names[0]: schema["properties"][names[0]] for names in names_of.values()}
+        values = {names[0]: self._value(parts[names[0]], names) for names in names_of.values()}
+        anyhow = {*schema.get("required", ()), *SENT_ANYHOW, *PARAMETER.findall(path)}
+        needed = {names[0] for names in names_of.values() if anyhow & {*names} or "examples" in parts[names[0]]}
         choices = [needed, *(needed | {name} for name in values if name not in needed)]
-        return {name: values[name] for name in values if name in next(filter(_taken_by(wire, values), choices), needed)}
+        chosen = next(filter(_taken_by(wire, values), choices), needed)
+        return {name: value for name, value in values.items() if name in chosen}
 
     def _value(self, part: JSON, names: Sequence[str]) -> Any:
         if "examples" in part:
