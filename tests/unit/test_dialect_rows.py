@@ -80,6 +80,14 @@ def test_greetings(dialect: Dialect) -> None:
 
 
 @dialects
+def test_lists(dialect: Dialect) -> None:
+    """That are told again have the shape that the row names."""
+    rehearsal = REHEARSALS[dialect.name]
+    for row in dialect.refresh:
+        check(dialect.name, rehearsal.says(row.say, rehearsal.refreshed(row)), row.say)
+
+
+@dialects
 @pytest.mark.parametrize("code", ErrorCode)
 def test_errors(dialect: Dialect, code: ErrorCode) -> None:
     """Have the dialect's own shapes, on sockets and over REST."""

@@ -8,7 +8,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from services.gateway.dialects.choice import DIALECTS
-from services.gateway.dialects.rows import Ask, Dialect, Route
+from services.gateway.dialects.rows import Dialect, Route, asks_of
 from services.gateway.rest import BODILESS
 from services.gateway.schemas.components import JSON, references
 from services.gateway.schemas.dialects.asyncapi import REFUSED, asyncapi
@@ -99,7 +99,7 @@ class TestOpenApi:
         assert "500" in responses
         assert ({"401", "403"} <= responses.keys()) == (not route.public)
         assert ("429" in responses) == route.counted
-        assert ({"503", "504"} <= responses.keys()) == any(isinstance(step, Ask) for step in route.steps)
+        assert ({"503", "504"} <= responses.keys()) == any(asks_of(route.steps))
 
     @routes
     def test_who_may(self, name: str, route: Route) -> None:
@@ -137,6 +137,7 @@ class TestAsyncApi:
                 names[operation["action"]].add(message["name"])
         told = {row.name for rows in dialect.emit.values() for row in rows}
         told |= {greet.say.name for greet in dialect.greet} | {dialect.failure.name}
+        told |= {row.say.name for row in dialect.refresh}
         told |= {say.name for row in dialect.on.values() for say in row.says}
         assert names == {"receive": set(dialect.on), "send": told}
 

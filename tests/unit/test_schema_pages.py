@@ -10,9 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from services.gateway.dialects.choice import DIALECTS
 from services.gateway.web.pages import add_pages, docs_page
 
-PATHS = ("/docs", "/openapi.json", "/asyncapi.json")
+OF_A_DIALECT = ("/dialects/booking/openapi.json", "/dialects/booking/asyncapi.json")
+PATHS = ("/docs", "/openapi.json", "/asyncapi.json", *OF_A_DIALECT)
 
 Client = TestClient[web.Request, web.Application]
 
@@ -40,6 +42,16 @@ async def test_documents_are_json(client: Client) -> None:
     """With the shards of the deployment."""
     assert (await (await client.get("/openapi.json")).json())["openapi"] == "3.1.0"
     assert "queue.commands.messages.3" in (await (await client.get("/asyncapi.json")).json())["channels"]
+
+
+async def test_dialects_have_their_own(client: Client) -> None:
+    """Every one; and the reader has a link to each."""
+    page = await (await client.get("/docs")).text()
+    for name in DIALECTS:
+        assert f'href="?dialect={name}"' in page
+        for kind, version in (("openapi", "3.1.0"), ("asyncapi", "3.0.0")):
+            document = await (await client.get(f"/dialects/{name}/{kind}.json")).json()
+            assert (document[kind], document["info"]["title"]) == (version, f"Parley: {name}")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -30,7 +30,7 @@ OPERATIONS = {
     "/metrics": ("Metrics in the Prometheus text format for those who ask for it; else a few as JSON.", "text/plain"),
     "/openapi.json": ("This document.", "application/json"),
     "/asyncapi.json": ("The WebSocket protocol and the message bus, as AsyncAPI 3.0.", "application/json"),
-    "/docs": ("Both documents, to be read.", "text/html"),
+    "/docs": ("Both documents, to be read; with `?dialect=` those of a dialect.", "text/html"),
 }
 
 SECURITY: list[JSON] = [{"bearer": []}, {"token": []}, {"cookie": []}]

@@ -1,4 +1,4 @@
-// Reads /openapi.json and /asyncapi.json and shows them. Everything shown is set as text, never as markup.
+// Reads /openapi.json and /asyncapi.json, or a dialect's, and shows them. Everything is set as text, never as markup.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -160,6 +160,20 @@ function channel(name, item) {
   ]);
 }
 
+/** An event of a dialect. What clients send has an acknowledgement. */
+function happening(api, name, incoming) {
+  const message = api.components.messages[`${incoming ? "receive" : "send"}.${name}`];
+  const ack = incoming ? api.components.messages[`ack.${name}`] : null;
+  return entry({
+    id: `${incoming ? "event" : "told"}-${name}`, badge: incoming ? "send" : "receive", kind: incoming ? "in" : "out",
+    name: message.name, about: message.summary, words: words(message),
+  }, () => [
+    part("payload", shape(api, message.payload), (message.examples || []).map((item) => json(item.payload))),
+    ack ? part("The callback gets", shape(api, ack.payload), (ack.examples || []).map((item) => json(item.payload)),
+      el("p", {}, "Or the error.")) : [],
+  ]);
+}
+
 const schemaEntry = (name, schema) => entry({
   id: `shape-${name}`, badge: "shape", kind: "shape", name, about: (schema.description || "").split("\n")[0],
   words: words(schema),
@@ -194,6 +208,34 @@ function sections(rest, ws) {
   ];
 }
 
+function dialectSections(rest, ws) {
+  const [channel] = Object.values(ws.channels);
+  const namespaces = channel.parameters ? channel.parameters.namespace.enum : [channel.address];
+  const named = (action) => Object.entries(ws.operations)
+    .filter(([, operation]) => operation.action === action).map(([key]) => key.slice(key.indexOf(".") + 1));
+  const operations = Object.entries(rest.paths).flatMap(([path, item]) =>
+    METHODS.filter((method) => item[method]).map((method) => endpoint(rest, path, method, item[method])));
+  const shapes = Object.entries({ ...ws.components.schemas, ...rest.components.schemas }).sort();
+  const about = [
+    el("p", {}, prose(ws.info.description)),
+    el("p", {}, prose(rest.info.description)),
+    el("p", {}, "Socket.IO at ", el("code", {}, ws.servers.gateway.pathname), " in ",
+      join(namespaces.map((name) => [el("code", {}, name)]), " or "), ". The token is a JWT. ",
+      prose(ws.components.securitySchemes.bearer.description)),
+  ];
+  return [
+    { id: "start", group: "Start", title: "Start", lead: rest.info.title, entries: [], content: about },
+    { id: "in", group: "Socket.IO", title: "events you send", lead: channel.description,
+      entries: named("receive").map((name) => happening(ws, name, true)) },
+    { id: "out", group: "Socket.IO", title: "events you receive", lead: "Besides acknowledgements.",
+      entries: named("send").map((name) => happening(ws, name, false)) },
+    { id: "rest", group: "REST", title: "REST", lead: rest.info.summary, entries: operations },
+    { id: "errors", group: "Errors", title: "Errors", lead: "In the dialect's own shapes.", entries: [], content: errors(ws) },
+    { id: "shapes", group: "Shapes", title: "Shapes", lead: "Fields marked * are always there.",
+      entries: shapes.map(([name, schema]) => schemaEntry(name, schema)) },
+  ];
+}
+
 function welcome(rest, ws) {
   const address = `${location.origin.replace(/^http/, "ws")}${ws.channels.native.address}?token=$TOKEN`;
   return [
@@ -208,9 +250,8 @@ function errors(ws) {
   return [
     table(["code", "HTTP", "close", "retry", "meaning"], ws["x-errors"].map((row) => [
       code(row.code), String(row.status), String(row.close), row.retryable ? "yes" : "no", prose(row.meaning)])),
-    el("h3", {}, "Close codes"),
-    table(["code", "errors", "meaning"], ws["x-close-codes"].map((row) => [
-      String(row.close), join(row.codes.map((name) => [code(name)]), " "), prose(row.meaning)])),
+    ws["x-close-codes"] ? part("Close codes", table(["code", "errors", "meaning"], ws["x-close-codes"].map((row) => [
+      String(row.close), join(row.codes.map((name) => [code(name)]), " "), prose(row.meaning)]))) : [],
   ];
 }
 
@@ -266,8 +307,14 @@ async function start() {
     if (event.key === "/" && event.target.tagName !== "INPUT") { event.preventDefault(); byId("search").focus(); }
   });
   addEventListener("hashchange", follow);
-  const [rest, ws] = await Promise.all(["openapi.json", "asyncapi.json"].map(async (name) => (await fetch(name)).json()));
-  show(sections(rest, ws));
+  const dialect = new URLSearchParams(location.search).get("dialect");
+  const addresses = ["openapi", "asyncapi"].map((name) => {
+    const address = dialect ? `dialects/${encodeURIComponent(dialect)}/${name}.json` : `${name}.json`;
+    byId(name).setAttribute("href", address);
+    return address;
+  });
+  const [rest, ws] = await Promise.all(addresses.map(async (address) => (await fetch(address)).json()));
+  show(dialect ? dialectSections(rest, ws) : sections(rest, ws));
   follow();
 }
 

@@ -14,7 +14,7 @@ from services.gateway.dialects.rows import Dialect, On, Say
 from services.gateway.schemas.components import JSON, summary_of
 from services.gateway.schemas.dialects.models import DialectComponents, source_of
 from services.gateway.schemas.dialects.rehearsal import Rehearsal, shown
-from services.gateway.schemas.dialects.words import does, when
+from services.gateway.schemas.dialects.words import does, may_have_changed, when
 from services.gateway.schemas.errors import error_table
 from services.gateway.schemas.openapi import VERSION
 from shared.contracts.errors import ErrorCode
@@ -186,6 +186,8 @@ class _Document:
         for emit in (row for rows in self._dialect.emit.values() for row in rows):
             payload = self._enveloped(emit.kind, self.components.ref(emit.shape))
             yield _Told(emit.name, when(emit), payload, shown(partial(self._rehearsal.tells, emit)))
+        for refresh in self._dialect.refresh:
+            yield self._said(refresh.say, may_have_changed(refresh), partial(self._rehearsal.refreshed, refresh))
         yield self._failure("An event of the client failed.")
 
     def _said(self, say: Say, summary: str, known: Callable[[], JSON]) -> _Told:

@@ -28,7 +28,7 @@ class _Said(GenerateJsonSchema):
     @override
     def default_schema(self, schema: Any) -> JSON:
         whole = super().default_schema(schema)
-        return {key: part for key, part in whole.items() if key != "default" or part is not None}
+        return {key: part for key, part in whole.items() if key != "default" or part not in (None, [], {})}
 
 
 class DialectComponents(Components):

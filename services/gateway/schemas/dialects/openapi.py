@@ -5,7 +5,7 @@ import re
 from services.gateway.dialects.rows import Ask, Dialect, Route, asks_of
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
-from services.gateway.schemas.dialects.rehearsal import Rehearsal, shown
+from services.gateway.schemas.dialects.rehearsal import PARAMETER, Rehearsal, shown
 from services.gateway.schemas.dialects.words import does
 from services.gateway.schemas.openapi import (
     BODILESS,
@@ -20,8 +20,6 @@ from services.gateway.schemas.openapi import (
 from shared.contracts.base import Command
 from shared.contracts.errors import ERRORS, ErrorCode
 
-_PARAMETER = re.compile(r"{(\w+)(?::[^{}]+)?}")
-
 
 def openapi(dialect: Dialect) -> JSON:
     """The document of one dialect."""
@@ -32,7 +30,7 @@ def openapi(dialect: Dialect) -> JSON:
     example_path = next((route.path for route in dialect.routes if "{" not in route.path), "/")
     for route in dialect.routes:
         operation = _Operation(route, components, rehearsal)
-        paths.setdefault(_PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation.document()
+        paths.setdefault(PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation.document()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,8 +65,8 @@ class _Operation:
         self._components = components
         self._rehearsal = rehearsal
         self._schema = components.inline(route.wire)
-        self._sent = rehearsal.sent(route.wire)
-        template = _PARAMETER.findall(route.path)
+        self._sent = rehearsal.sent(route.wire, route.path)
+        template = PARAMETER.findall(route.path)
         self._in_path = {
             names[0]: next(name for name in template if name in names)
             for names in spellings(route.wire).values()
@@ -146,26 +144,26 @@ class _Operation:
 
 
 def _name_of(route: Route) -> str:
-    path = _PARAMETER.sub(r"by_\1", route.path)
+    path = PARAMETER.sub(r"by_\1", route.path)
     return re.sub(r"\W+", "_", f"{route.method.lower()}{path}").rstrip("_")
 
 
 def _codes(route: Route) -> list[ErrorCode]:
     """The errors that a request can be refused with."""
-    asks = list(asks_of(route.steps))
+    asked = list(asks_of(route.steps))
     never: set[ErrorCode] = set()
     if not route.counted:
         never.add(ErrorCode.RATE_LIMITED)
-    if not any(_names_something(ask) for ask in asks):
+    if not any(_names_something(ask) for ask in asked):
         never.add(ErrorCode.NOT_FOUND)
-    if not any(issubclass(ask.contract, Command) for ask in asks):
+    if not any(issubclass(ask.contract, Command) for ask in asked):
         never.add(ErrorCode.CONFLICT)
     if route.method in BODILESS:
         never.add(ErrorCode.TOO_LARGE)
     if route.public:
         never |= {ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN}
         never |= set() if route.wire.model_fields else {ErrorCode.INVALID}
-    if route.public or not asks:
+    if route.public or not asked:
         never |= {ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
     return [code for code in ERRORS if code not in never]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from services.gateway.dialects.rows import Dialect, On, Route, Say, Wire
 from services.gateway.schemas.dialects.models import DialectComponents, documented
-from services.gateway.schemas.dialects.words import does, when
+from services.gateway.schemas.dialects.words import does, may_have_changed, when
 from services.gateway.schemas.markdown import fields, page, table
 from services.gateway.schemas.markdown import kind as describe
 
@@ -46,7 +46,9 @@ def index_page(dialects: Iterable[Dialect]) -> str:
             f"[{dialect.name}](dialects/{dialect.name}.md)",
             ", ".join(f"`{name}`" for name in dialect.namespaces),
             len(dialect.on),
-            len({row.name for rows in dialect.emit.values() for row in rows}),
+            len(
+                {row.name for rows in dialect.emit.values() for row in rows} | {row.say.name for row in dialect.refresh}
+            ),
             len(dialect.routes),
             _documents(dialect.name, "dialects/"),
         )
@@ -89,6 +91,8 @@ def _told(dialect: Dialect, shapes: "_Shapes") -> Rows:
         yield f"`{greet.say.name}`", shapes.said(greet.say), "The client has connected."
     for row in (row for rows in dialect.emit.values() for row in rows):
         yield f"`{row.name}`", shapes.name(row.shape), f"`{row.event.TYPE}`: {when(row)}"
+    for refresh in dialect.refresh:
+        yield f"`{refresh.say.name}`", shapes.said(refresh.say), may_have_changed(refresh)
     failure = dialect.failure
     yield f"`{failure.name}`", shapes.said(failure), "An event of the client failed."
 

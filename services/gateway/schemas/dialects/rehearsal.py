@@ -5,43 +5,35 @@ service: it asks for what no contract takes, or shows what is nowhere.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence, Set
+from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
+from inspect import signature
+from itertools import product
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from services.gateway.dialects.rows import (
-    Ask,
-    Dialect,
-    Each,
-    Either,
-    Emit,
-    Follow,
-    Greet,
-    Keep,
-    Make,
-    On,
-    Route,
-    Say,
-    Step,
-    Wire,
-    look_up,
-)
+from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Wire
+from services.gateway.dispatch import Answered
 from services.gateway.native import ReadyRoom
 from services.gateway.schemas.components import JSON, Components
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.errors import example_error
 from services.gateway.schemas.examples import MESSAGE, MOMENT, ROOM, SHOWN, VALUES, Story, example, fits
-from services.gateway.sio.voice import said
-from services.gateway.steps import keep, resolved
-from services.gateway.voices import About
-from shared.contracts.base import Event
+from services.gateway.sio import packets
+from services.gateway.sio.voice import DialectVoice, said
+from services.gateway.steps import Steps
+from services.gateway.voices import About, about
+from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ERRORS, ChatError, ErrorCode
-from shared.contracts.membership import RoomType
+from shared.contracts.membership import RoomType, RoomView
 from shared.contracts.messages import TimelineEvent
+from shared.contracts.people import FavoritesUpdated
+from shared.contracts.presence import PresenceChanged, PresencesView
 from shared.contracts.timeline import RoomStateView
 
 STORY = Story(
@@ -67,7 +59,7 @@ STORY = Story(
         "RoomsView.next": None,
         "total": 12,
     },
-    shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total"},
+    shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total", "read_from"},
 )
 """What services answer, told so that what dialects show of it is there."""
 
@@ -86,6 +78,7 @@ SENT: dict[str, Any] = {
     "message": "Shall we take the early train?",
     "emoji": "👍",
     "reaction": "👍",
+    "status": "online",
     "latitude": 48.8566,
     "longitude": 2.3522,
 }
@@ -94,33 +87,48 @@ SENT: dict[str, Any] = {
 SENT_ANYHOW = frozenset({"content", "text", "message"})
 """Fields that examples have although they may be left out."""
 
-KINDS_OF_OBJECT = (None, "event", "sortie", "session")
+PERSONAL: tuple[type[Event], ...] = (PresenceChanged, FavoritesUpdated)
+"""Events that are told beside rooms."""
+
+PARAMETER = re.compile(r"{(\w+)(?::[^{}]+)?}")
+"""A parameter in the path of a row."""
+
+KINDS_OF_OBJECT = ("event", "sortie", "session")
 
 
 class Rehearsal:
-    """One dialect's rows, on examples."""
+    """One dialect's rows, on examples. It asks on behalf of a client (`services.gateway.steps.Asker`), and answers."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+        self.connection: Any = NOBODY
+        self.here: JSON = {}
+        self._kept: JSON = {}
+        """What a socket remembers when it has sent all that makes it remember something."""
         self._contracts = Components()
         self._wires = DialectComponents()
-        self._here: JSON = {}
+        stage: Any = Stage(self.view)
+        self._steps = Steps(**dict.fromkeys(signature(Steps).parameters, stage))
         for row in dialect.on.values():
-            if any(isinstance(step, Keep) for step in row.steps):
+            if any(isinstance(step, Keep) and step.value is not None for step in row.steps):
                 shown(partial(self.heard, row))
+                self._kept = self.here
 
     # ── what clients send, and what comes of it ──────────────────────────────────────────────────────────────────
 
-    def sent(self, wire: type[Wire]) -> JSON:
-        """What a client might send, under the documented names."""
-        schema = self._wires.inline(wire)
-        required = schema.get("required", ())
-        shown = {}
-        for name, names in spellings(wire).items():
-            part = schema["properties"][names[0]]
-            if names[0] in required or "examples" in part or {name, *names} & SENT_ANYHOW:
-                shown[names[0]] = self._value(part, names)
-        return shown
+    def sent(self, wire: type[Wire], path: str = "") -> JSON:
+        """What a client might send, under the documented names: what must be there, and what stands in the path.
+
+        Where that is not enough, since one thing or another must be there, what may be left out is added in turn.
+        """
+        schema, names_of = self._wires.inline(wire), spellings(wire)
+        parts = {names[0]: schema["properties"][names[0]] for names in names_of.values()}
+        values = {names[0]: self._value(parts[names[0]], names) for names in names_of.values()}
+        anyhow = {*schema.get("required", ()), *SENT_ANYHOW, *PARAMETER.findall(path)}
+        needed = {names[0] for names in names_of.values() if anyhow & {*names} or "examples" in parts[names[0]]}
+        choices = [needed, *(needed | {name} for name in values if name not in needed)]
+        chosen = next(filter(_taken_by(wire, values), choices), needed)
+        return {name: value for name, value in values.items() if name in chosen}
 
     def _value(self, part: JSON, names: Sequence[str]) -> Any:
         if "examples" in part:
@@ -131,68 +139,76 @@ class Rehearsal:
         return example(part, self._wires, _snake(names[-1]))
 
     def heard(self, row: On) -> JSON:
-        """What is known when an event has been carried out. Raises whatever carrying it out raises."""
+        """What is known when an event has been carried out, on a socket that has sent what it should have before.
+
+        Raises:
+            Exception: whatever carrying it out raises.
+        """
+        self.here = {**self._kept}
         return self._carried_out(row.steps, self._known(row.wire))
 
     def greeted(self, row: Greet) -> JSON:
         """What is known when a client is greeted."""
-        rooms = [self._view(ReadyRoom)] if self.dialect.follows else []
+        rooms = [self.view(ReadyRoom)] if self.dialect.follows else []
         return self._carried_out(row.steps, {**self._known(), "rooms": rooms})
+
+    def refreshed(self, row: Refresh) -> JSON:
+        """What is known when a list is told again."""
+        return self._carried_out(row.steps, self._known())
 
     def requested(self, row: Route) -> JSON:
         """What is known when a request has been carried out."""
-        known = self._known(row.wire)
+        known = self._known(row.wire, row.path)
         return known if row.public else self._carried_out(row.steps, known)
 
-    def _known(self, wire: type[Wire] = Wire) -> JSON:
+    def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
+        """Answer a command or query at once, as its owner might."""
+        answered(self.view(request.RESULT), None)
+
+    def view(self, model: type[BaseModel]) -> Any:
+        """An example of a contract, as JSON."""
+        shown = example(self._contracts.ref(model), self._contracts, story=STORY)
+        return model.model_validate(shown).model_dump(mode="json", exclude_none=True)
+
+    def _known(self, wire: type[Wire] = Wire, path: str = "") -> JSON:
         return {
-            "in": wire.read(self.sent(wire)).model_dump(exclude_none=True),
-            "me": self._view(Actor),
-            "here": dict(self._here),
+            "in": wire.read(self.sent(wire, path)).model_dump(exclude_none=True),
+            "me": self.view(Actor),
+            "here": self.here,
             "connection": VALUES["connection_id"],
             "now": MOMENT,
         }
 
     def _carried_out(self, steps: Sequence[Step], known: JSON) -> JSON:
-        for step in steps:
-            match step:
-                case Ask() | Either() | Each():
-                    for ask, given, into in _asks(step, known):
-                        ask.contract.model_validate(resolved(ask.fields, given))
-                        known[into] = self._view(ask.contract.RESULT)
-                case Make():
-                    known[step.into] = step.how(known)
-                case Keep() if step.value is not None:  # what is remembered is so for the other rows
-                    keep(self._here, step, known)
-                case Follow():
-                    known["state"] = self._view(RoomStateView)
-                case _:  # changes nothing that is known
-                    pass
+        ended: list[ChatError | None] = []
+        self._steps.run(steps, known, self, ended.append)
+        (error,) = ended
+        if error is not None:
+            raise error
         return known
-
-    def _view(self, model: type[BaseModel]) -> Any:
-        shown = example(self._contracts.ref(model), self._contracts, story=STORY)
-        return model.model_validate(shown).model_dump(mode="json", exclude_none=True)
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def says(self, say: Say, known: JSON) -> Any:
         """The payload of something that is said."""
-        return self._enveloped(say.kind, orjson.loads(said(say, known)))
+        voice = DialectVoice(self.dialect, "/", framed=False)
+        return _at_the_moment(orjson.loads(voice.payload(say.kind, said(say, known))))
 
     def answers(self, row: Route) -> Any:
         """The body of a response."""
-        return orjson.loads(said(Say("", row.shape, row.of, many=row.many), self.requested(row)))
+        say = Say("", row.shape, row.of, many=row.many)
+        return _at_the_moment(orjson.loads(said(say, self.requested(row))))
 
     def fails(self, code: ErrorCode, event: str) -> Any:
         """The payload of an error on a socket."""
-        failure = self.dialect.failure
         known = {"error": example_error(code), "event": event, "status": ERRORS[code].status, "now": MOMENT}
-        return self._enveloped(failure.kind, orjson.loads(said(failure, known)))
+        return self.says(self.dialect.failure, known)
 
     def refuses(self, code: ErrorCode, path: str) -> Any:
         """The body of a refusal over REST."""
-        known = {"error": example_error(code), "status": ERRORS[code].status, "path": path, "now": MOMENT}
+        status = HTTPStatus(ERRORS[code].status)
+        words = {"phrase": status.phrase, "reason": status.phrase}
+        known = {"error": example_error(code), "status": status, **words, "path": path, "now": MOMENT}
         return orjson.loads(said(Say("", self.dialect.problem), known))
 
     def tells(self, row: Emit) -> Any:
@@ -201,60 +217,86 @@ class Rehearsal:
         Raises:
             LookupError: where none is.
         """
-        for whole in self._occasions(row):
-            if row.when(whole):
-                return self._enveloped(row.kind, row.shape.model_validate(whole).model_dump(mode="json"))
+        voice = DialectVoice(replace(self.dialect, emit={row.event.TYPE: (row,)}), "/", framed=False)
+        for room, data in self._occasions(row.event):
+            if row.event in PERSONAL:
+                told = voice.personal(row.event.TYPE, data)
+            elif issubclass(row.event, TimelineEvent):
+                told = voice.timeline(row.event.TYPE, room, 12, 15, data)
+            else:
+                told = voice.happening(row.event.TYPE, room, data)
+            if told:
+                packet = told.split(packets.END)[0]
+                return _at_the_moment(packets.read(packet.decode()).arguments[0])
         raise LookupError(f"No example of {row.event.TYPE} is told as {row.name}.")
 
-    def _occasions(self, row: Emit) -> Iterator[JSON]:
+    def _occasions(self, event: type[Event]) -> Iterator[tuple[About, JSON]]:
         """Examples of an event, in rooms of every kind, with every word that its fields can have."""
-        for data in self._events(row.event):
-            for item in data.get(row.each, ()) if row.each else (data,):
-                for room in _rooms():
-                    yield {"message_id": MESSAGE, **item, "room": room._asdict(), "now": MOMENT}
-
-    def _events(self, event: type[Event]) -> Iterator[JSON]:
-        whole = self._view(event)
-        data = whole["message"] if issubclass(event, TimelineEvent) else whole
-        yield data
         schema = self._contracts.inline(event)
+        data = self.view(event)
         if issubclass(event, TimelineEvent):
-            schema = self._contracts.resolve(schema["properties"]["message"])
+            schema, data = self._contracts.resolve(schema["properties"]["message"]), data["message"]
+        data["names"] = dict.fromkeys(range(1, 100), MESSAGE)  # which message stands where, as far as that is told
+        for variant in self._variants(data, schema):
+            for room in self._rooms():
+                yield room, variant
+
+    def _rooms(self) -> Iterator[About]:
+        room = self.view(RoomView)
+        objects = (None, *({"kind": kind, "id": "42"} for kind in KINDS_OF_OBJECT))
+        for type_, external, closed in product((RoomType.GROUP, *RoomType), objects, (False, True)):
+            yield about({**room, "type": str(type_), "external": external, "closed": closed})
+
+    def _variants(self, data: JSON, schema: JSON) -> Iterator[JSON]:
+        yield data
         for name, part in schema["properties"].items():
             found = self._contracts.resolve(part)
             words = [True, False] if found.get("type") == "boolean" else found.get("enum", ())
             yield from ({**data, name: word} for word in words if word != data.get(name))
-
-    def _enveloped(self, kind: str, payload: Any) -> Any:
-        envelope = self.dialect.envelope
-        if envelope is None:
-            return payload
-        return envelope.model_validate({"kind": kind, "payload": payload, "now": MOMENT}).model_dump(mode="json")
+            if "properties" in found and name in data:
+                yield from ({**data, name: inner} for inner in self._variants(data[name], found))
 
 
-def _asks(step: Ask | Either | Each, known: JSON) -> Iterator[tuple[Ask, JSON, str]]:
-    """What a step asks, of what is known then, and as what the answer is known: of several, the first one's last."""
-    match step:
-        case Ask():
-            if step.given is None or look_up(known, step.given.path):
-                yield step, known, step.into
-        case Either():
-            yield from ((ask, known, step.into) for ask in reversed(step.asks))
-        case Each():
-            items = look_up(known, step.over.path) or ()
-            yield from ((step.ask, {**known, "item": item}, step.ask.into) for item in items)
+class Stage:
+    """Stands in for all that steps touch, but for whom they ask: what follows or watches is told examples."""
+
+    def __init__(self, view: Callable[[type[BaseModel]], Any]) -> None:
+        self._view = view
+
+    def __getattr__(self, name: str) -> Any:
+        return NOBODY
+
+    def spawn(self, work: Coroutine[Any, Any, None], _name: str) -> None:
+        """Do at once what takes a while otherwise."""
+        try:
+            work.send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("There is nothing to wait for in a rehearsal.")
+
+    async def follow(self, *_: Any) -> Any:
+        """Where a room stands that is followed."""
+        return self._view(RoomStateView)
+
+    async def watch_only(self, *_: Any) -> Any:
+        """How those are who are watched."""
+        return self._view(PresencesView)
 
 
-def _rooms() -> Iterator[About]:
-    for type_ in (RoomType.GROUP, *RoomType):
-        for kind in KINDS_OF_OBJECT:
-            for closed in (False, True):
-                external = None if kind is None else {"kind": kind, "id": "42"}
-                yield About(ROOM, str(type_), "Weekend", external, closed)
+class _Nobody:
+    """Takes whatever is asked of it, and says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def __contains__(self, _item: object) -> bool:
+        return True
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+NOBODY = _Nobody()
 
 
 def shown(make: Callable[[], Any]) -> JSON:
@@ -266,3 +308,36 @@ def shown(make: Callable[[], Any]) -> JSON:
         return {"example": make()}
     except (ChatError, LookupError, TypeError, ValueError, AttributeError):
         return {}
+
+
+def _taken_by(wire: type[Wire], values: JSON) -> Callable[[Set[str]], bool]:
+    """Tells whether some of the values are enough."""
+
+    def taken(names: Set[str]) -> bool:
+        try:
+            wire.read({name: values[name] for name in values if name in names})
+        except ValidationError:
+            return False
+        return True
+
+    return taken
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _at_the_moment(payload: Any) -> Any:
+    """A payload whose times are all the same: that of the example, not of its making."""
+    match payload:
+        case dict():
+            return {name: _at_the_moment(value) for name, value in payload.items()}
+        case list():
+            return [_at_the_moment(value) for value in payload]
+        case str() if _TIME.fullmatch(payload):
+            return MOMENT
+        case _:
+            return payload
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.gateway.dialects.rows import Emit, Follow, Keep, Step, Type, Unfollow, asks_of
+from services.gateway.dialects.rows import Announce, Emit, Follow, Keep, Refresh, Step, Type, Unfollow, Watch, asks_of
 from services.gateway.schemas.components import summary_of
 
 
@@ -15,17 +15,24 @@ def does(steps: Sequence[Step]) -> str:
 
 
 def _said(step: Step) -> str:
-    match step:
-        case Follow():
-            return "follows the room"
-        case Unfollow():
-            return "follows the room no more"
-        case Type():
-            return "tells the room that somebody types, or types no more"
-        case Keep():
-            return f"remembers `{step.name}`"
-        case _:
-            return ""
+    if isinstance(step, Keep):
+        return f"forgets `{step.name}`" if step.value is None else f"remembers `{step.name}`"
+    return WORDS.get(type(step), "")
+
+
+WORDS: dict[type, str] = {
+    Follow: "follows the room",
+    Unfollow: "follows the room no more",
+    Type: "tells the room that somebody types, or types no more",
+    Announce: "lets the room know who looks at it",
+    Watch: "watches users",
+}
+
+
+def may_have_changed(row: Refresh) -> str:
+    """On which occasion a list is told again."""
+    events = ", ".join(f"`{event.TYPE}`" for event in row.events)
+    return f"The list has changed, as it may by {events}."
 
 
 def when(row: Emit) -> str:
