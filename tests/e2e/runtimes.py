@@ -1,4 +1,4 @@
-"""Where clients run: socket.io-client in Node and in a page of a headless browser, python-socketio with and without asyncio."""
+"""Where socket.io-client runs: in Node, and in a page of a headless browser."""
 
 import asyncio
 import json
@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
+from typing_extensions import override
 
 from shared.service import Tasks
 from tests.e2e.talkers import DrivenTalker
@@ -51,6 +52,7 @@ class Node(Runtime):
         super().__init__()
         self._process = process
 
+    @override
     async def act(self, action: str, number: int, *arguments: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([action, number, *arguments]).encode() + b"\n")
@@ -97,6 +99,7 @@ class OnPage(Runtime):
         super().__init__()
         self.page = page
 
+    @override
     async def act(self, action: str, number: int, *arguments: Any) -> None:
         await self.page.evaluate("told => act(...told)", [action, number, *arguments])
 
@@ -105,7 +108,6 @@ class OnPage(Runtime):
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window."""
     path = program("chromium", "chromium")
-    playwright: Playwright
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=path, args=SWITCHES)
         try:

@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 PATIENCE = 20.0
 
 
@@ -99,6 +101,7 @@ class DrivenTalker(Talker):
         self._act = act
         self.number = number
 
+    @override
     async def connect(self, url: str, options: dict[str, Any]) -> None:
         await self._act("connect", self.number, url, options)
 
@@ -106,9 +109,11 @@ class DrivenTalker(Talker):
         """Connect to another namespace, on the connection that `other` has."""
         await self._act("join", self.number, other.number, namespace, options)
 
+    @override
     async def emit(self, name: str, *arguments: Any) -> None:
         await self._act("emit", self.number, name, *arguments)
 
+    @override
     async def call(self, name: str, *arguments: Any) -> Any:
         call = next(self._numbers)
         await self._act("call", self.number, call, name, *arguments)
@@ -125,8 +130,14 @@ class DrivenTalker(Talker):
         """Send texts to a room; each answer is an `@sent`."""
         await self._act("flood", self.number, room, texts, window)
 
+    async def raw(self, packet: str) -> None:
+        """Send what may be no packet at all."""
+        await self._act("raw", self.number, packet)
+
+    @override
     async def disconnect(self) -> None:
         await self._act("disconnect", self.number)
 
+    @override
     def heard(self, name: str, arguments: list[Any]) -> None:
         super().heard(name, [arguments] if name == "@answer" else arguments)

@@ -1,19 +1,16 @@
-"""socket.io-client in Node and in a browser, by every transport: what the booking document has them send and hear."""
+"""Every make of client, by every transport: what the booking document has them send and hear."""
 
 import re
 from typing import Any
 
-import pytest
-
 from tests.conftest import ClientOf
-from tests.e2e.conftest import Connect
-from tests.e2e.runtimes import Runtime
+from tests.e2e.conftest import Meet
 
 
-async def test_two_talk(runtime: Runtime, transports: dict[str, Any], connect: Connect, client: ClientOf) -> None:
+async def test_two_talk(transports: dict[str, Any], meet: Meet, client: ClientOf) -> None:
     """They join, write, see each other type and read, and have every event answered that they want an answer to."""
     room = (await (await client("alice")).create_room(members=["bob"])).id
-    alice, bob = await connect(runtime, "alice", **transports), await connect(runtime, "bob", **transports)
+    alice, bob = await meet("alice", **transports), await meet("bob", **transports)
     for person, name in ((alice, "alice"), (bob, "bob")):
         assert (await person.expect("connected"))["userId"] == name
         assert await person.call("join_room", {"roomId": room}) == {"roomId": room}
@@ -34,12 +31,10 @@ async def test_two_talk(runtime: Runtime, transports: dict[str, Any], connect: C
     assert len(bob.all("new_message")) == 1, "what is said in a room that one has left is not told"
 
 
-async def test_what_is_refused_is_told_and_answered(
-    runtime: Runtime, transports: dict[str, Any], connect: Connect, client: ClientOf
-) -> None:
+async def test_what_is_refused_is_told_and_answered(transports: dict[str, Any], meet: Meet, client: ClientOf) -> None:
     """As the event `error` and to the callback; and the connection goes on."""
     room = (await (await client("alice")).create_room(members=["bob"])).id
-    carol = await connect(runtime, "carol", **transports)
+    carol = await meet("carol", **transports)
     await carol.expect("connected")
     for name, payload, code in [
         ("join_room", {"roomId": room}, "forbidden|not_found"),
@@ -53,35 +48,3 @@ async def test_what_is_refused_is_told_and_answered(
         assert re.fullmatch(code, answer["code"])
         assert answer["message"]
         assert await carol.expect("error") == answer
-
-
-@pytest.mark.parametrize("kind", ["auth", "bearer in auth", "query"])
-async def test_ways_to_give_a_token(
-    runtime: Runtime, transports: dict[str, Any], connect: Connect, token: Any, kind: str
-) -> None:
-    """In the handshake's `auth`, with and without its scheme, and in the query string."""
-    given: dict[str, Any] = {
-        "auth": {"auth": {"token": token("alice")}},
-        "bearer in auth": {"auth": {"token": f"Bearer {token('alice')}"}},
-        "query": {"auth": {}, "query": {"token": token("alice")}},
-    }[kind]
-    alice = await connect(runtime, "alice", **transports, **given)
-    assert (await alice.expect("connected"))["userId"] == "alice"
-
-
-@pytest.mark.parametrize("kind", ["missing", "malformed", "foreign", "expired"])
-async def test_without_a_valid_token_the_reason_is_told(
-    runtime: Runtime, transports: dict[str, Any], connect: Connect, token: Any, kind: str
-) -> None:
-    """As `connect_error`, in words and with the error's code."""
-    auth = {
-        "missing": {},
-        "malformed": {"token": "abc"},
-        "foreign": {"token": token("alice")[:-6] + "AAAAAA"},
-        "expired": {"token": token("alice", ttl=-3600)},
-    }[kind]
-    alice = await connect(runtime, "alice", **transports, auth=auth)
-    error = await alice.expect("@connect_error")
-    assert "token" in error["message"].lower()
-    assert error["data"]["code"] == "unauthenticated"
-    assert not alice.all("@connect")

@@ -36,11 +36,12 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(stack: Stack, root: Path, env: Mapping[str, str]) -> AsyncIterator[Gateway]:
+async def gateway(stack: Stack, root: Path, env: Mapping[str, str], *, restart: bool = False) -> AsyncIterator[Gateway]:
     """Run a gateway on the stack's broker, with the stack's settings and `env` on top.
 
     Args:
         root: an empty directory for its log.
+        restart: start it again when it dies.
     """
     port = ports.find_free()
     config = replace(stack.config, port=port, gateways=1, root=root)
@@ -51,7 +52,7 @@ async def gateway(stack: Stack, root: Path, env: Mapping[str, str]) -> AsyncIter
     home = Home(root)
     home.acquire()
     said: list[str] = []
-    process = Process(spec, home, restart=False, report=said.append)
+    process = Process(spec, home, restart=restart, report=said.append)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(process.supervise())

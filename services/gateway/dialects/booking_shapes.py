@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at
 from services.gateway.dialects.steps import Phrase
@@ -81,7 +81,8 @@ class Sender(Shape):
     """Who wrote a message."""
 
     id: str = at("id")
-    first_name: str | None = at("first_name")
+    first_name: str = Field(validation_alias=AliasChoices("first_name", "name", "id"))
+    """Clients show it without looking whether there is one."""
     last_name: str | None = at("last_name")
     name: str | None = at("name")
 

@@ -21,10 +21,10 @@ PROBE = "2probe"
 UPGRADE = "5"
 """What a client says that goes over from polling to a WebSocket."""
 
-READABLE = frozenset("13456")
-"""Engine.IO packets that clients send: close, pong, message, upgrade, noop. Their pings are of older protocols."""
+READABLE = frozenset("1345")
+"""Engine.IO packets that clients send: close, pong, message, upgrade. Their pings are of older protocols."""
 
-BINARY_EVENT, BINARY_ACK = "5", "6"
+BINARY_EVENT = "5"
 
 
 class Malformed(Exception):  # noqa: N818 - a state of a packet
@@ -100,8 +100,12 @@ def ack(namespace: str, number: int, payload: bytes) -> bytes:
 
 
 def disconnect(namespace: str) -> bytes:
-    """The end of a connection to a namespace."""
+    """The end of a connection to a namespace; the client does not come back by itself."""
     return b"41%b" % _of(namespace)
+
+
+CLOSE = b"1"
+"""The end of an Engine.IO session, without a word to the client: some do not connect again after this packet."""
 
 
 def _of(namespace: str) -> bytes:

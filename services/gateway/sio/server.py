@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 import socketio
@@ -24,8 +25,9 @@ from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.recall import Client, Departure, resumed
 from services.gateway.sio.session import Serving, Session
-from services.gateway.sio.wire import EngineSocket, EngineWire, translated
+from services.gateway.sio.wire import EngineSocket, EngineWire, Handover, hand_over, translated
 from services.gateway.socket import BURST, PENALTY
+from shared import metrics
 from shared.bus.requests import refusal_of
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.settings import unlimited
@@ -45,6 +47,8 @@ CONNECT_TIMEOUT = 45.0
 
 MAX_ODD = 20
 """Things that make no sense, from one client, before it is cut."""
+
+_upgraded = metrics.counter("sockets_upgraded", "Clients that began by polling and went over to their WebSocket")
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has no types
@@ -68,6 +72,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]  # python-socketio has
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
         self._sessions.gone(eio_sid)
+        if (engine := self.eio.sockets.get(eio_sid)) is not None:  # the library would leave a request waiting
+            asyncio.get_running_loop().call_soon(engine.queue.put_nowait, None)
 
     async def connect(self, engine_id: str, text: str) -> None:
         """Take in a packet that connects to a namespace. Raises ValueError where it is none."""
@@ -97,6 +103,7 @@ class Sessions:
         self._dialect = dialect
         self._path = path
         self._sessions: dict[str, dict[str, Session]] = {}
+        self._transports: WeakKeyDictionary[AsyncSocket, asyncio.Transport] = WeakKeyDictionary()
         self._waiting: dict[str, float] = {}
         """Clients that are connected to no namespace, and since when."""
         self._odd: dict[str, int] = {}
@@ -132,10 +139,13 @@ class Sessions:
         if "j" in request.query:
             # Any page may load a script, and browsers send cookies along: it would be shown what it must not see.
             raise ChatError(ErrorCode.INVALID, "Answers are not given as scripts (JSONP): use polling or WebSocket.")
-        if "sid" not in request.query:
+        engine_id = next(filter(None, request.query.getall("sid", ())), None)  # as the library sees it
+        if engine_id is None:
             self._edge.admit(client_address(request), self._serving.hub.now())
             if len(self._server.eio.sockets) >= unlimited(self._serving.settings.max_connections):
                 raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
+        elif (engine := self._server.eio.sockets.get(engine_id)) is not None and engine.closed:
+            raise ChatError(ErrorCode.INVALID, "This session is over: connect again.")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 
@@ -179,12 +189,11 @@ class Sessions:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
         _check_credentials(dialect, said)
         engine: AsyncSocket | None = self._server.eio.sockets.get(engine_id)
-        if engine is None or engine.closed:
+        if engine is None or engine.closing or engine.closed:
             raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
-        wire: Wire | None = request.transport if engine.upgraded else EngineWire(engine, partial(self._end, engine))
-        if wire is None:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The connection is gone.")
-        voice = serving.voices.of(dialect.name, namespace, framed=bool(engine.upgraded))
+        transport = self._transports.get(engine)
+        wire: Wire = EngineWire(engine, partial(self._end, engine)) if transport is None else Handover(transport)
+        voice = serving.voices.of(dialect.name, namespace, framed=transport is not None)
         connection = Connection(
             secrets.token_hex(8),
             identity,
@@ -218,15 +227,10 @@ class Sessions:
         return at_home[0] if len(at_home) == 1 else self._dialect
 
     async def _greet(self, engine_id: str, session: Session) -> None:
-        await self._drained(engine_id)  # the client first learns that it is connected
+        connection, engine = session.connection, self._server.eio.sockets.get(engine_id)
+        if engine is not None and connection is not None and isinstance(connection.transport, Handover):
+            hand_over(engine, connection, connection.transport)  # the client first learns that it is connected
         await session.greet()
-
-    async def _drained(self, engine_id: str) -> None:
-        engine = self._server.eio.sockets.get(engine_id)
-        while engine is not None and engine.upgraded and not engine.closed and not engine.queue.empty():
-            with suppress(TimeoutError):  # nobody empties the queue of a socket that is cut
-                async with asyncio.timeout(1.0):
-                    await engine.queue.join()
 
     async def _disconnect(self, namespace: str, sid: str, reason: str = "") -> None:
         engine_id = self._server.manager.eio_sid_from_sid(sid, namespace)
@@ -337,15 +341,18 @@ class Sessions:
 
     def upgraded(self, engine: AsyncSocket, transport: asyncio.Transport) -> None:
         """Let a client's sessions go over to its WebSocket."""
-        self._serving.tasks.spawn(self._go_over(engine.sid, transport), "upgrade")
+        self._transports[engine] = transport
+        for session in self._sessions.get(engine.sid, {}).values():
+            self._serving.tasks.spawn(self._go_over(engine, session, transport), "upgrade")
 
-    async def _go_over(self, engine_id: str, transport: asyncio.Transport) -> None:
-        """Let what began by polling write to its WebSocket itself, once it is greeted and the queue is written."""
-        for session in list(self._sessions.get(engine_id, {}).values()):
-            await session.greeted.wait()
-        await self._drained(engine_id)
-        for session in self._sessions.get(engine_id, {}).values():
-            session.go_over(transport)
+    async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
+        """Let what began by polling write to its WebSocket itself, once it is greeted."""
+        await session.greeted.wait()
+        connection = session.connection
+        if connection is not None and connection.open:
+            session.go_over()
+            hand_over(engine, connection, Handover(transport))
+            _upgraded.inc()
 
 
 class _Json:

@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from services.gateway.changes import changes
-from services.gateway.connection import Connection, Wire
+from services.gateway.connection import Connection
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On, look_up
 from services.gateway.dispatch import Answered, Dispatcher
@@ -24,6 +24,7 @@ from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
@@ -137,18 +138,13 @@ class Session:
             if (place.seq < seq <= state["seq"] if kind == MessageCreated.TYPE else rev <= state["rev"])
         ]
 
-    def go_over(self, transport: Wire) -> None:
-        """Write to a WebSocket from now on: what began by polling has got one, and has been greeted."""
+    def go_over(self) -> None:
+        """Speak in frames from now on: what began by polling has got a WebSocket, and has been greeted."""
         connection = self._connection
-        if self.voice.framed:
-            return
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
-        connection.transport = transport
         for feed in connection.feeds.values():
-            feed.revoice(connection, voice)
-            if (join := feed.joining.get(connection)) is not None:
-                join.held = [(rev, reframed(data)) for rev, data in join.held]
+            feed.revoice(connection, voice, reframed)
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
 
@@ -232,10 +228,14 @@ class Session:
             self._serving.dispatcher.count(self._connection.identity)
         known = self.known(wire.model_dump(exclude_none=True))
         self._settling = row.settles
+        if row.leads:
+            self._connection.hold(self._serving.hub.now())
 
         def done(error: ChatError | None) -> None:
             try:
                 self._answer(row, incoming, known, error)
+            except ValidationError as misshapen:  # the row does not fit what it was answered
+                self._fail(incoming, refusal_of(misshapen, incoming.name[:100]))
             finally:
                 if row.settles:
                     self._settling = False
@@ -255,16 +255,26 @@ class Session:
             self._resuming = False
 
     def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        answers: list[bytes] = []
+        try:
+            answers = [] if error is not None else self._answers(row, incoming, known)
+        finally:
+            if row.leads:
+                self._connection.release(answers, self._serving.hub.now())
         if error is not None:
             self._fail(incoming, error)
-            return
-        for say in row.says:
-            if say.given is None or look_up(known, say.given.path):
-                self.post(self.voice.say(say, known))
+        elif not row.leads:
+            self.post(b"".join(answers))
+
+    def _answers(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
+        answers = [
+            self.voice.say(say, known) for say in row.says if say.given is None or look_up(known, say.given.path)
+        ]
         if incoming.ack is not None:
             answer = row.ack or next(iter(row.says[-1:]), None)
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-            self.post(self.voice.ack(incoming.ack, payload))
+            answers.append(self.voice.ack(incoming.ack, payload))
+        return answers
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -273,10 +283,10 @@ class Session:
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
     def _fail(self, incoming: Incoming, error: ChatError) -> None:
-        self.post(self._refusal(incoming.name, error))
+        failure = self.voice.dialect.failure
+        payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
+        self.post(self.voice.event(failure.name, payload))
         if incoming.ack is not None:
-            failure = self.voice.dialect.failure
-            payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
             self.post(self.voice.ack(incoming.ack, payload))
 
     def _refusal(self, name: str, error: ChatError) -> bytes:

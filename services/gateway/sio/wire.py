@@ -1,7 +1,8 @@
 """What Socket.IO's packets are written to.
 
 A WebSocket is written to directly, in ready frames, beside Engine.IO which writes its pings there: both write whole
-frames, and at once. A client that polls, or has not upgraded yet, gets packets from Engine.IO's queue.
+frames, and at once. A client that polls, or has not upgraded yet, gets packets from Engine.IO's queue. Between the two,
+what is to be written directly waits until all is written that is in the queue (`hand_over`).
 """
 
 import asyncio
@@ -12,10 +13,11 @@ from typing import Protocol
 from aiohttp import WSMsgType, hdrs, web
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
-from engineio.packet import CLOSE, MESSAGE, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, Packet
 from engineio.payload import Payload
 from typing_extensions import override
 
+from services.gateway.connection import Connection
 from services.gateway.sio import packets
 from services.gateway.socket import BURST
 from shared.contracts.errors import ChatError, ErrorCode
@@ -56,7 +58,9 @@ class EngineWire:
             self._unread = 0
         self._unread += len(data)
         for packet in data.split(packets.END):
-            if packet:
+            if packet == packets.CLOSE:
+                self._end()
+            elif packet:
                 self._engine.queue.put_nowait(Packet(MESSAGE, packet[1:].decode()))
 
     def get_write_buffer_size(self) -> int:
@@ -75,6 +79,65 @@ class EngineWire:
     def abort(self) -> None:
         """End the session."""
         self._end()
+
+
+class Handover:
+    """A WebSocket to which Engine.IO has yet to write what is in its queue: what is written here waits for that."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes, /) -> None:
+        """Keep it, to be written when it is its turn."""
+        self._waiting.append(data)
+        self._size += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait here, and those that the transport has yet to send."""
+        return self._size + self._transport.get_write_buffer_size()
+
+    def is_closing(self) -> bool:
+        """Whether the transport closes."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the transport."""
+        self._transport.abort()
+
+    def end(self, connection: Connection) -> None:
+        """Write what has waited; from now on the connection writes to its WebSocket itself."""
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(self._waiting))
+        self._waiting.clear()
+        connection.transport = self._transport
+
+
+class _Turn(Packet):  # type: ignore[misc]  # engineio has no types
+    """Nothing to be sent: a place in the queue, and what is to happen when all before it is written."""
+
+    def __init__(self, reached: Callable[[], None]) -> None:
+        super().__init__(NOOP)
+        self._reached = reached
+
+    @override
+    def encode(self, b64: bool = False) -> str:
+        self._reached()
+        return NOTHING
+
+
+NOTHING = ""
+
+
+def hand_over(engine: AsyncSocket, connection: Connection, handover: Handover) -> None:
+    """Let a connection write to its WebSocket itself, once Engine.IO has written there what is in its queue now."""
+    connection.transport = handover
+    engine.queue.put_nowait(_Turn(lambda: handover.end(connection)))
 
 
 class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no types
@@ -97,9 +160,16 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
         await self._sock.prepare(request)
         self.environ = environ
-        await self.handler(self)
-        self._engine.upgrading = False  # where it has not come to that, the client goes on polling
+        try:
+            await self.handler(self)
+        finally:
+            self._engine.upgrading = False  # where it has not come to that, the client goes on polling
         return self._sock
+
+    @override
+    async def send(self, message: str | bytes) -> None:
+        if message != NOTHING:
+            await super().send(message)
 
     @override
     async def wait(self) -> str | bytes:

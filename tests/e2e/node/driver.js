@@ -49,11 +49,15 @@ function driver(io, tell) {
     for (let started = 0; started < window; started++) more();
   }
 
+  function raw(id, packet) {
+    sockets.get(id).io.engine.write(packet);
+  }
+
   function disconnect(id) {
     sockets.get(id).disconnect();
   }
 
-  const actions = { connect, join, emit, call, flood, disconnect };
+  const actions = { connect, join, emit, call, flood, raw, disconnect };
   return (action, id, ...args) => actions[action](id, ...args);
 }
 
