@@ -131,4 +131,4 @@ class React(Wire):
 class ReactionOf(Wire):
     """A reaction."""
 
-    reaction_id: str = Field(alias="reactionId")
+    reaction_id: str = Field(alias="reactionId", examples=["934e4f863b4e815ca37b82de.8J-RjQ.YWxpY2U"])

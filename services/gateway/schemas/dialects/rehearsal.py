@@ -26,6 +26,7 @@ from services.gateway.dialects.rows import (
     Route,
     Say,
     Step,
+    Watch,
     Wire,
     look_up,
 )
@@ -42,6 +43,7 @@ from shared.contracts.envelope import Actor
 from shared.contracts.errors import ERRORS, ChatError, ErrorCode
 from shared.contracts.membership import RoomType
 from shared.contracts.messages import TimelineEvent
+from shared.contracts.presence import PresencesView
 from shared.contracts.timeline import RoomStateView
 
 STORY = Story(
@@ -166,6 +168,8 @@ class Rehearsal:
                     keep(self._here, step, known)
                 case Follow():
                     known["state"] = self._view(RoomStateView)
+                case Watch():
+                    known["watched"] = self._view(PresencesView)
                 case _:  # changes nothing that is known
                     pass
         return known
@@ -211,7 +215,8 @@ class Rehearsal:
         for data in self._events(row.event):
             for item in data.get(row.each, ()) if row.each else (data,):
                 for room in _rooms():
-                    yield {"message_id": MESSAGE, **item, "room": room._asdict(), "now": MOMENT}
+                    about = {**(data.get("room") or {}), **room._asdict()}
+                    yield {"message_id": MESSAGE, **item, "room": about, "now": MOMENT}
 
     def _events(self, event: type[Event]) -> Iterator[JSON]:
         whole = self._view(event)
