@@ -1,7 +1,9 @@
 """The team dialect on the real stack: the events of its document, and its sample flows."""
 
+import asyncio
+
 from tests.conftest import ClientOf
-from tests.harness.sio import People
+from tests.harness.sio import People, SioPerson
 
 pytest_plugins = ("tests.integration.team_fixtures",)
 
@@ -127,7 +129,16 @@ async def test_what_is_written_at_once_reaches_who_has_just_come_into_a_room(peo
     owner = await client("alice")
     bob = await people("bob", gateway=1)
     await bob.expect("chat:init_data")
-    for number in range(10):
+
+    async def begin(number: int) -> None:
         room = await owner.create_room(members=["bob"])
-        await owner.send(room.id, f"welcome {number}")
-        assert (await bob.expect("chat:message"))["content"] == f"welcome {number}"
+        await owner.send(room.id, str(number))
+
+    await asyncio.gather(*map(begin, range(60)))
+    await bob.expect("chat:message", lambda _: len(told(bob)) == 60)
+    assert sorted(told(bob), key=int) == [str(number) for number in range(60)]
+
+
+def told(person: SioPerson) -> list[str]:
+    """The messages that a person has been told."""
+    return [heard.data["content"] for heard in person.log if heard.name == "chat:message"]

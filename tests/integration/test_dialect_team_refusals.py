@@ -1,6 +1,5 @@
 """Who does not get in by the team dialect, by which door one does, and what is refused to those inside."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -72,23 +71,6 @@ async def test_doors(people: People, client: ClientOf, door: dict[str, Any]) -> 
     names = [heard.name for heard in alice.log]
     assert names.count("chat:init_data") == 1
     assert names[0] == "chat:init_data"
-
-
-async def test_nothing_is_lost_or_repeated_by_an_upgrade(people: People, client: ClientOf) -> None:
-    """Whatever happens in the room while a client goes over from polling to a WebSocket."""
-    owner = await client("bob")
-    room = await owner.create_room(members=["alice"])
-
-    async def go_on() -> None:
-        for number in range(200):
-            await owner.send(room.id, str(number))
-
-    alice, _ = await asyncio.gather(people("alice", transports=["polling", "websocket"]), go_on())
-    known = (await alice.expect("chat:init_data"))["rooms"][0]["unreadCount"]
-    await alice.expect("chat:message", lambda message: message["content"] == "199")
-    told = [int(heard.data["content"]) for heard in alice.log if heard.name == "chat:message"]
-    assert told == list(range(told[0], 200))
-    assert told[0] <= known
 
 
 async def test_another_tenant_hears_nothing(

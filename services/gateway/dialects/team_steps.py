@@ -92,7 +92,7 @@ def partners(known: JSON) -> list[str]:
 
 def unread(known: JSON) -> bool:
     """Whether there is something to be marked as read in the room of `state`, and one may."""
-    return bool(known["state"]["role"] and known["state"].get("unread"))
+    return bool(known["state"].get("role") and known["state"].get("unread"))
 
 
 def is_wanted(known: JSON) -> bool:
