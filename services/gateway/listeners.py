@@ -35,7 +35,7 @@ def listeners_of(text: str, *, port: int, team_port: int, dialects: Collection[s
     """
     wanted = [_listener(item.strip()) for item in text.split(",")] if text.strip() else [Listener(port, AUTO)]
     known = (AUTO, *dialects)
-    team = Listener(team_port, TEAM if TEAM in known else AUTO)
+    team = Listener(team_port, TEAM)
     if team_port and team not in wanted:
         wanted.append(team)
     for number, listener in enumerate(wanted):

@@ -184,8 +184,8 @@ class Steps:
             standing = connection.standing.get(room_id)
             seq = state["seq"] if told is None else min(told, state["seq"])  # what is later comes by itself
             known["state"] = {**state, "seq": seq, "role": None if standing is None else standing.role}
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(_failure(error, "following a room"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
@@ -199,8 +199,8 @@ class Steps:
             finally:
                 if connection.id not in self._hub.connections:
                     self._watching.forget(connection)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(_failure(error, "watching users"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
@@ -246,6 +246,11 @@ def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
         here.pop(step.name, None)
     else:
         here[step.name] = value
+
+
+def _failure(error: Exception, what: str) -> ChatError:
+    """What a step has failed by, to be answered; ids that cannot be ids are the client's mistake."""
+    return invalid(error, what) if isinstance(error, ValidationError) else refusal_of(error, what)
 
 
 def _request(step: Ask, fields: JSON) -> Command | Query:

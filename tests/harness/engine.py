@@ -17,6 +17,8 @@ class Engine:
         self._socket = socket
         self.told: list[tuple[str, Any]] = []
         """Events so far: their names and payloads."""
+        self.dismissed = False
+        """Whether Socket.IO's goodbye was said."""
 
     async def send_text(self, text: str) -> None:
         """Send a text message; where the connection is closed already, nothing."""
@@ -36,6 +38,7 @@ class Engine:
         text: str = message.data
         if text == "2":
             await self.send_text("3")
+        self.dismissed |= text.startswith("41")
         if text.startswith("42"):
             name, payload = orjson.loads(text[text.index("[") :])
             self.told.append((name, payload))
@@ -80,6 +83,13 @@ class Engine:
                 await self.receive()
         except ConnectionError:
             return self._socket.close_code
+
+    def stop_reading(self) -> None:
+        """Leave what comes from now on to the kernel."""
+        connection = self._socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.pause_reading()
 
     @property
     def closed(self) -> bool:

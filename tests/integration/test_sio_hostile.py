@@ -83,7 +83,10 @@ async def test_events_made_up(ground: Ground, token: TokenOf, http: ClientSessio
     made()
     for number, (name, payload) in enumerate(examples):
         await bare.send_text(f"42/chat,{number}{json.dumps([name, payload])}")
-        answer = await bare.ack(number)
+        try:
+            answer = await bare.ack(number)
+        except (TimeoutError, ConnectionError) as error:
+            raise AssertionError(f"no answer to {name!r} {payload!r}; told was {bare.told[-3:]}") from error
         if "message" in answer:
             assert set(answer) == {"message", "code", "event"}, answer
             assert answer["code"] != "internal", (name, payload)

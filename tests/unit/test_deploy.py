@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import AliasChoices
 
 import services
 import shared
+from deploy.embedded.ports import Ports
 from shared import metrics
 from shared.auth import checked_secret
 from shared.bus.topology import durable_queues
@@ -26,7 +28,16 @@ from shared.settings import Settings
 ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway", "messages", "rooms", "media")
 SETTINGS = {name.upper() for name in Settings.model_fields}
+ALIASES = {
+    str(alias).upper()
+    for field in Settings.model_fields.values()
+    if isinstance(field.validation_alias, AliasChoices)
+    for alias in field.validation_alias.choices
+} - SETTINGS
+"""Names of settings that other servers had."""
+
 PORT = 3000
+TEAM_PORT = 3003
 
 FROM_OUTSIDE = {"HOST", "PORT", "OPS_PORT"}
 """Settings that the image gives."""
@@ -125,13 +136,13 @@ def test_images_are_pinned() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_compose_sets_settings_that_exist(name: str) -> None:
     """Every variable of a container is a setting."""
-    assert compose["services"][name]["environment"].keys() <= SETTINGS
+    assert compose["services"][name]["environment"].keys() <= SETTINGS | ALIASES
 
 
 def test_compose_takes_every_setting_over() -> None:
     """A setting in the shell or in .env reaches the gateway, or the other services where it is theirs alone."""
     given = compose["services"]["gateway"]["environment"].keys() | compose["services"]["messages"]["environment"].keys()
-    assert given == SETTINGS - FROM_OUTSIDE - NEVER
+    assert given - ALIASES == SETTINGS - FROM_OUTSIDE - NEVER
 
 
 def test_kubernetes_sets_settings_that_exist() -> None:
@@ -186,7 +197,8 @@ def test_one_port_everywhere() -> None:
     """Image, compose file, pods, service, network policies and Prometheus agree on the port."""
     assert re.findall(r"^ +(?:PORT|OPS_PORT)=(\d+)", dockerfile, re.MULTILINE) == [str(PORT)] * 2
     assert f"EXPOSE {PORT}\n" in dockerfile
-    assert compose["services"]["gateway"]["ports"][0].endswith(f":{PORT}")
+    assert [item.rpartition(":")[2] for item in compose["services"]["gateway"]["ports"]] == [str(PORT), str(TEAM_PORT)]
+    assert compose["services"]["gateway"]["environment"]["CHAT_SERVER_PORT"] == TEAM_PORT == Ports(PORT).team
     for name in SERVICES:
         assert container(name)["ports"] == [{"name": "http", "containerPort": PORT}]
         annotations = deployments[name]["spec"]["template"]["metadata"]["annotations"]

@@ -58,8 +58,9 @@ def test_make_targets_exist(page: Path) -> None:
 
 NO_SETTINGS = {
     *("GATEWAYS", "WORKERS", "RESTART", "PARLEY_DIR"),  # embedded mode's
-    *("PUBLISH", "RABBITMQ_PASSWORD"),  # the compose file's
+    *("PUBLISH", "PUBLISH_TEAM", "RABBITMQ_PASSWORD"),  # the compose file's
     *("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "PRECONDITION_FAILED"),  # RabbitMQ's
+    *("WEBSOCKET_CORS_ORIGIN", "FRONTEND_URL", "NEXT_PUBLIC_JWT_SECRET"),  # other names of settings
     *("POST", "PATCH", "DELETE"),
 }
 

@@ -1,5 +1,7 @@
 """Settings come from the environment, and a wrong one is named, never guessed."""
 
+from typing import Any
+
 import pytest
 
 from shared.settings import Settings, SettingsError, load_settings, unlimited
@@ -9,6 +11,8 @@ from shared.settings import Settings, SettingsError, load_settings, unlimited
 def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+    for name in ("WEBSOCKET_CORS_ORIGIN", "FRONTEND_URL", "NEXT_PUBLIC_JWT_SECRET"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -43,6 +47,26 @@ def test_a_malformed_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, 
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=rf"{name}: .*{value}"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("WEBSOCKET_CORS_ORIGIN", "https://app.example.com", "allowed_origins"),
+        ("FRONTEND_URL", "http://localhost:3000", "allowed_origins"),
+        ("NEXT_PUBLIC_JWT_SECRET", "x" * 40, "jwt_secret"),
+    ],
+)
+def test_names_that_other_servers_had_are_read(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, field: str
+) -> None:
+    """And the setting's own name before them; in the code it has one name."""
+    monkeypatch.setenv(name, value)
+    assert getattr(load_settings(), field) == value
+    monkeypatch.setenv(field.upper(), "http://own.example")
+    assert getattr(load_settings(), field) == "http://own.example"
+    given: dict[str, Any] = {field: "given"}
+    assert getattr(Settings(**given), field) == "given"
 
 
 def test_all_malformed_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

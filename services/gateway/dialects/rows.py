@@ -5,7 +5,7 @@ A dialect only translates. It has four kinds of rows: `On` (what a socket may se
 steps, each of which reads what is known by then and adds to it. Pure: services.gateway.steps carries steps out.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
@@ -177,6 +177,18 @@ class Watch:
 
 
 Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Announce | Keep | Watch
+
+
+def asks_of(steps: Iterable[Step]) -> Iterator[Ask]:
+    """All that steps ask, or may ask."""
+    for step in steps:
+        match step:
+            case Ask():
+                yield step
+            case Either():
+                yield from step.asks
+            case Each():
+                yield step.ask
 
 
 @dataclass(frozen=True, slots=True)

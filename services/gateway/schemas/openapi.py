@@ -27,7 +27,7 @@ TAGS = {
 OPERATIONS = {
     "/livez": ("The process is alive.", "application/json"),
     "/readyz": ("The process can do its work: its links were tested just now. 503 where not.", "application/json"),
-    "/metrics": ("Metrics in the Prometheus text format.", "text/plain"),
+    "/metrics": ("Metrics in the Prometheus text format for those who ask for it; else a few as JSON.", "text/plain"),
     "/openapi.json": ("This document.", "application/json"),
     "/asyncapi.json": ("The WebSocket protocol and the message bus, as AsyncAPI 3.0.", "application/json"),
     "/docs": ("Both documents, to be read.", "text/html"),

@@ -12,7 +12,6 @@ import orjson
 
 MESSAGE = "4"
 EVENT = "42"
-BINARY = ("45", "46")
 END = b"\x1e"
 """Separates packets where several are one payload (Engine.IO protocol 4, "Payload encoding"). JSON has it nowhere."""
 
@@ -22,10 +21,10 @@ PROBE = "2probe"
 UPGRADE = "5"
 """What a client says that goes over from polling to a WebSocket."""
 
-READABLE = frozenset("13456")
-"""Engine.IO packets that clients send: close, pong, message, upgrade, noop. Their pings are of older protocols."""
+READABLE = frozenset("1345")
+"""Engine.IO packets that clients send: close, pong, message, upgrade. Their pings are of older protocols."""
 
-BINARY_EVENT, BINARY_ACK = "5", "6"
+BINARY_EVENT = "5"
 
 
 class Malformed(Exception):  # noqa: N818 - a state of a packet
@@ -106,7 +105,7 @@ def disconnect(namespace: str) -> bytes:
 
 
 CLOSE = b"1"
-"""The end of an Engine.IO session; the client connects again."""
+"""The end of an Engine.IO session, without a word to the client: some do not connect again after this packet."""
 
 
 def _of(namespace: str) -> bytes:

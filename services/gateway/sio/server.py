@@ -139,10 +139,13 @@ class Sessions:
         if "j" in request.query:
             # Any page may load a script, and browsers send cookies along: it would be shown what it must not see.
             raise ChatError(ErrorCode.INVALID, "Answers are not given as scripts (JSONP): use polling or WebSocket.")
-        if "sid" not in request.query:
+        engine_id = next(filter(None, request.query.getall("sid", ())), None)  # as the library sees it
+        if engine_id is None:
             self._edge.admit(client_address(request), self._serving.hub.now())
             if len(self._server.eio.sockets) >= unlimited(self._serving.settings.max_connections):
                 raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
+        elif (engine := self._server.eio.sockets.get(engine_id)) is not None and engine.closed:
+            raise ChatError(ErrorCode.INVALID, "This session is over: connect again.")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 

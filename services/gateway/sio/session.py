@@ -24,6 +24,7 @@ from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
+from shared.bus.requests import refusal_of
 from shared.contracts.base import Command, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode, invalid
@@ -233,6 +234,8 @@ class Session:
         def done(error: ChatError | None) -> None:
             try:
                 self._answer(row, incoming, known, error)
+            except ValidationError as misshapen:  # the row does not fit what it was answered
+                self._fail(incoming, refusal_of(misshapen, incoming.name[:100]))
             finally:
                 if row.settles:
                     self._settling = False
