@@ -121,7 +121,8 @@ class Steps:
             case Either():
                 self._ask_first(step.asks, step, run)
             case Follow():
-                self._tasks.spawn(self._follow(str(look_up(known, step.room.path)), run), "follow")
+                room_id = str(look_up(known, step.room.path))
+                self._tasks.spawn(self._follow(room_id, self._told(run, room_id), run), "follow")
             case Watch():
                 self._tasks.spawn(self._watch(look_up(known, step.users.path) or [], run), "watch")
         return True
@@ -168,13 +169,21 @@ class Steps:
         known[step.into] = result
         self._go(rest, known, asker, done)
 
-    async def _follow(self, room_id: str, run: Run) -> None:
+    def _told(self, run: Run, room_id: str) -> int | None:
+        """Up to which message the socket has been told already of a room that it follows."""
+        _, _, asker, _ = run
+        connection = _socket(asker)
+        feed = connection.feeds.get(room_id)
+        return None if feed is None or connection not in feed.voices.get(connection.voice, {}) else feed.seq
+
+    async def _follow(self, room_id: str, told: int | None, run: Run) -> None:
         rest, known, asker, done = run
         try:
             connection = _socket(asker)
             state = await self._subscriptions.follow(connection, room_id)
             standing = connection.standing.get(room_id)
-            known["state"] = {**state, "role": None if standing is None else standing.role}
+            seq = state["seq"] if told is None else min(told, state["seq"])  # what is later comes by itself
+            known["state"] = {**state, "seq": seq, "role": None if standing is None else standing.role}
         except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
             done(_failure(error, "following a room"))
         else:

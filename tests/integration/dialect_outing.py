@@ -16,7 +16,7 @@ SORTIE = "66f0c0ffee00000000000001"
 class PeopleOf(Protocol):
     """Connects a user by Socket.IO, to the first gateway or another one."""
 
-    def __call__(self, name: str, gateway: int = 0, **claims: Any) -> Awaitable[SioPerson]: ...
+    def __call__(self, name: str, gateway: int = 0, dialect: str | None = None) -> Awaitable[SioPerson]: ...
 
 
 @dataclass(frozen=True)

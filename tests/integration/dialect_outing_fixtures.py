@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,9 @@ from tests.integration.integration_client import Outside, Rooms
 def people(stack: Stack, token: TokenOf, closing: AsyncExitStack) -> PeopleOf:
     """Connects users who speak whatever their first event tells."""
 
-    async def connect(name: str, gateway: int = 0, *, anew: bool = False, **claims: Any) -> SioPerson:
-        resume: dict[str, Any] = {"resume": {}} if anew else {}
-        person = SioPerson(stack.gateway_urls[gateway], auth={"token": token(name, **claims), **resume})
+    async def connect(name: str, gateway: int = 0, dialect: str | None = None) -> SioPerson:
+        auth = {"token": token(name), **({} if dialect is None else {"dialect": dialect})}
+        person = SioPerson(stack.gateway_urls[gateway], auth=auth)
         return await closing.enter_async_context(person)
 
     return connect

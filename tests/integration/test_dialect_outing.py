@@ -194,7 +194,7 @@ async def test_changes_of_a_message_are_told(outing: Outing, people: PeopleOf) -
 )
 async def test_strangers_are_refused(outing: Outing, people: PeopleOf, name: str, payload: Any, code: str) -> None:
     """By an `error` that says why, and which is also the answer to who wants one."""
-    eve = await people("eve")
+    eve = await people("eve", dialect="outing")
     answer = await eve.call(name, payload)
     told = await eve.expect("error")
     assert answer == told

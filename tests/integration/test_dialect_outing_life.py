@@ -71,10 +71,11 @@ async def test_only_its_owner_decides_who_comes(outing: Outing) -> None:
 
 async def test_what_is_said_while_one_joins_comes_once_and_in_order(outing: Outing, people: PeopleOf) -> None:
     """What `joinedRoom` shows comes before everything that is told live, and nothing is missing or told twice."""
-    await outing.admit("bob")
+    guests = [f"bob-{number}" for number in range(12)]
+    await outing.admit(*guests)
     ann = await people("ann")
-    for number in range(40):
-        bob = await people("bob", 1, anew=True)
+    for number, guest in enumerate(guests):  # others each time: who comes back goes on where they left
+        bob = await people(guest, 1)
         await ann.emit("sendMessage", {"sortieId": SORTIE, "content": f"{number} before"})
         await bob.emit("joinRoom", {"sortieId": SORTIE})
         await ann.call("sendMessage", {"sortieId": SORTIE, "content": f"{number} after"})

@@ -14,6 +14,7 @@ async def test_readers_are_told_who_looks_at_a_room(stack: Stack, client: Client
     """When it begins and when it ends: by word, by the end of the connection, by the end of the membership."""
     alice = await client("alice")
     room = (await alice.create_room(members=["bob", "carol"])).id
+    await alice.expect("room.subscribed", room_id=room)
     bob = await client("bob", url=stack.gateway_urls[1], follow=False)
     await look(bob, room)
     said = {"room_id": room, "user_id": "bob"}
@@ -37,6 +38,7 @@ async def test_who_does_not_say_so_is_not_seen(client: ClientOf) -> None:
     """Following a room is nobody else's business."""
     alice, bob = await client("alice"), await client("bob", follow=False)
     room = (await alice.create_room(members=["bob"])).id
+    await alice.expect("room.subscribed", room_id=room)
     await bob.subscribe(room)
     await bob.request("room.unsubscribe", {"room_id": room})
     await look(bob, room)
@@ -48,6 +50,7 @@ async def test_who_comes_and_goes_at_once_is_told_as_they_are_then(client: Clien
     """At most once a second."""
     alice, bob = await client("alice"), await client("bob", follow=False)
     room = (await alice.create_room(members=["bob"])).id
+    await alice.expect("room.subscribed", room_id=room)
     for _ in range(20):
         await look(bob, room)
         await bob.request("room.unsubscribe", {"room_id": room})
