@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.gateway.connection import Connection
 from services.gateway.dialects.rows import (
@@ -36,7 +36,7 @@ from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.bus.requests import refusal_of
-from shared.contracts.base import Command, Query
+from shared.contracts.base import Command, Id, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
 
@@ -47,6 +47,8 @@ MAX_GATHERED = 1000
 
 FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 """What is answered of something that is not there for this caller."""
+
+ROOM: TypeAdapter[str] = TypeAdapter(Id)
 
 
 class Asker(Protocol):
@@ -168,11 +170,14 @@ class Steps:
         rest, known, asker, done = run
         try:
             connection = _socket(asker)
+            ROOM.validate_python(room_id)
             state = await self._subscriptions.follow(connection, room_id)
             standing = connection.standing.get(room_id)
             known["state"] = {**state, "role": None if standing is None else standing.role}
-        except ChatError as error:
-            done(error)
+        except ValidationError as error:
+            done(invalid(error, "the room's id"))
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(refusal_of(error, "a step"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
