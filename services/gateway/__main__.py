@@ -21,8 +21,11 @@ from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
 from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, listeners_of
 from services.gateway.listening import Listening
+from services.gateway.looking import Onlookers
+from services.gateway.naming import Naming
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
+from services.gateway.signals import Signals
 from services.gateway.sio.recall import Recall
 from services.gateway.sio.server import ENGINE, Sessions
 from services.gateway.sio.session import Serving
@@ -79,10 +82,10 @@ async def main(service: Service) -> None:
     edge = Edge(settings, Authenticator(settings))
     watching = Watching(hub, requests)
     delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
-    fanout = Fanout(hub, events, requests, watching, delivered)
+    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks))
     attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
-    typists = Typists(hub, publisher, source=f"/{name}", shards=settings.shards)
+    typists, onlookers = _signs_of_life(hub, publisher, settings)
     dispatcher = Dispatcher(
         requests,
         hub,
@@ -97,6 +100,7 @@ async def main(service: Service) -> None:
         dispatcher=dispatcher,
         subscriptions=subscriptions,
         typists=typists,
+        onlookers=onlookers,
         watching=watching,
         register=register,
         tasks=tasks,
@@ -106,7 +110,7 @@ async def main(service: Service) -> None:
         hub=hub,
         dispatcher=dispatcher,
         subscriptions=subscriptions,
-        steps=Steps(hub, subscriptions, typists, watching, tasks),
+        steps=Steps(hub, subscriptions, typists, onlookers, watching, tasks),
         typists=typists,
         watching=watching,
         register=register,
@@ -135,6 +139,7 @@ async def main(service: Service) -> None:
         "room events": subscriptions.run(),
         "overflows": watch_overflows(overflows, {name: fanout.heal_all, f"{name}.rooms": subscriptions.reconcile_all}),
         "typing": typists.run(),
+        "looking": onlookers.run(),
         "delivered": delivered.run(),
         "watch": hub.watch(),
         "expiry": _expire(hub),
@@ -156,6 +161,7 @@ async def main(service: Service) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await hub.empty.wait()
+        onlookers.end()
         attendance.leave()
 
     service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
@@ -163,6 +169,11 @@ async def main(service: Service) -> None:
     for sessions in speaking:
         await sessions.close()
     await listening.close()
+
+
+def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[Typists, Onlookers]:
+    signals = Signals(publisher, source=f"/{settings.name}", shards=settings.shards)
+    return Typists(hub, signals), Onlookers(hub, signals)
 
 
 def _application(

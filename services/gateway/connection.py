@@ -23,7 +23,7 @@ CLOSE_GRACE = 5.0
 """Seconds a peer has to answer a close frame before the socket is cut."""
 
 MAX_UNGREETED = 5000
-"""Frames that may gather before the greeting."""
+"""Frames that may gather before the greeting, or before an answer that comes first."""
 
 _slow = metrics.counter("slow_consumers", "Connections closed because their reader was too slow")
 
@@ -65,12 +65,12 @@ class Connection:
     """A client's socket.
 
     `out` holds frames not yet handed to the transport: for at most one batch, as the hub flushes after each, or
-    until the client has been greeted, for `ready` is the first frame.
+    until the client has been greeted, for `ready` is the first frame, or while it is held.
     """
 
     __slots__ = (
-        "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity", "in_flight", "malformed",
-        "out", "refused", "seen_at", "standing", "stirred", "transport", "voice",
+        "_held", "_led", "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity",
+        "in_flight", "malformed", "out", "refused", "seen_at", "standing", "stirred", "transport", "voice",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,8 @@ class Connection:
         self.standing: dict[str, Standing] = {}
         self.follows_rooms = True
         self.greeted = False
+        self._held = 0
+        self._led = 0
         self.in_flight = 0
         self.malformed = 0
         self.refused = 0
@@ -122,9 +124,9 @@ class Connection:
         if self.closed_at is not None or self.transport.is_closing():
             self.out.clear()
             return
-        if not self.greeted:
+        if not self.greeted or self._held:
             if len(self.out) > MAX_UNGREETED:
-                self.close(CloseCode.SLOW_CONSUMER, "too much happened while connecting; try again", now)
+                self.close(CloseCode.SLOW_CONSUMER, "too much happened meanwhile; try again", now)
             return
         self.transport.write(self.out[0] if len(self.out) == 1 else b"".join(self.out))
         self.out.clear()
@@ -136,6 +138,20 @@ class Connection:
         """Send the first frames, and after them what has gathered meanwhile."""
         self.greeted = True
         self.out[:0] = greeting
+        self._led += len(greeting) if self._held else 0
+        self.flush(now)
+
+    def hold(self, now: float) -> None:
+        """Gather from now on, as something is being worked out that comes before it; `release` ends that."""
+        if not self._held:
+            self.flush(now)
+        self._held += 1
+
+    def release(self, first: list[bytes], now: float) -> None:
+        """Send what has been worked out, and after it what has gathered meanwhile."""
+        self.out[self._led : self._led] = first
+        self._held -= 1
+        self._led = self._led + len(first) if self._held else 0
         self.flush(now)
 
     def close(self, code: int, reason: str, now: float) -> None:

@@ -6,6 +6,7 @@ broker link was lost. What one event's failure breaks is that event only.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import groupby
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.naming import Naming
 from services.gateway.voices import RESET, Voice
 from services.gateway.watching import Watching
 from shared import metrics
@@ -58,9 +60,16 @@ class Fanout:
     """Delivers timeline events to the feeds, and hands on those that are about no room."""
 
     def __init__(
-        self, hub: Hub, consumer: Consumer, requests: Requests, watching: Watching, delivered: Delivered
+        self,
+        hub: Hub,
+        consumer: Consumer,
+        requests: Requests,
+        watching: Watching,
+        delivered: Delivered,
+        naming: Naming,
     ) -> None:
         self._watching = watching
+        self._naming = naming
         self._hub = hub
         self._consumer = consumer
         self._delivered = delivered
@@ -120,6 +129,8 @@ class Fanout:
             shown = shown["message"]
         seq = envelope["roomseq"]
         frames = {voice: voice.timeline(kind, feed.about, seq, rev, shown) for voice in feed.voices}
+        if kind == MessageCreated.TYPE:
+            feed.name(seq, shown["id"])
         if feed.accept(seq, rev):
             feed.cleared = max(feed.cleared, cleared)
             self._post(feed, rev, frames)
@@ -130,13 +141,24 @@ class Fanout:
             self.heal(feed)
 
     def _tell(self, feed: Feed, kind: str, data: JSON) -> None:
-        for voice, members in feed.voices.items():
-            told: Iterable[Connection] = members
-            if (spared := voice.spares(kind, data)) is not None:
-                told = [connection for connection in members if connection.user[1] != spared]
-            self._hub.post_all(told, voice.happening(kind, feed.about, data))
+        for voice in feed.voices:
+            missing = [seq for seq in voice.unnamed(kind, data) if seq not in feed.names]
+            say = partial(self._say, voice, feed, kind, data)
+            if missing:
+                self._naming.find(feed, missing, say)
+            else:
+                say()
         if kind == ReceiptsUpdated.TYPE:
             self._stir_readers(feed, data)
+
+    def _say(self, voice: Voice, feed: Feed, kind: str, data: JSON) -> None:
+        """Tell those who are spoken to in one voice."""
+        members = feed.voices.get(voice, {})
+        told: Iterable[Connection] = members
+        if (spared := voice.spares(kind, data)) is not None:
+            told = [connection for connection in members if connection.user[1] != spared]
+        names = {seq: feed.names[seq] for seq in voice.unnamed(kind, data) if seq in feed.names}
+        self._hub.post_all(told, voice.happening(kind, feed.about, {**data, "names": names} if names else data))
 
     def _stir(self, feed: Feed, kind: str) -> None:
         """Let those who follow a room ask for their lists again, where these show what has happened there."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from services.gateway.connection import Connection
 from services.gateway.voices import About, Voice
 
+MAX_NAMED = 200
+"""Messages of a room, the latest that were told, of which it is remembered which is where."""
+
 MAX_HELD = 2000
 """Frames a joining connection may hold back before it counts as too slow."""
 
@@ -51,6 +54,8 @@ class Feed:
     Each with the `seq` it was told when it came: what is later has been written to it.
     """
     joining: dict[Connection, _Join] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    """The ids of some messages by their `seq`."""
 
     def __post_init__(self) -> None:
         self.about = About(self.room_id)
@@ -84,6 +89,12 @@ class Feed:
     def behind(self) -> bool:
         """Whether something was missed that only a query can bring."""
         return self.rev >= 0 and (self.suspect or self.ahead > self.rev)
+
+    def name(self, seq: int, message_id: str) -> None:
+        """Remember which message is where, and forget the one that has been remembered longest."""
+        self.names[seq] = message_id
+        if len(self.names) > MAX_NAMED:
+            del self.names[next(iter(self.names))]
 
     def join(self, connection: Connection) -> None:
         """Begin a subscription."""
@@ -121,6 +132,7 @@ class Feed:
     def reset(self, epoch: str, seq: int, rev: int, cleared: int = 0) -> None:
         """Go on from a state, without what was missed before: everybody subscribed is to read the room afresh."""
         self.epoch, self.seq, self.rev, self.ahead, self.cleared = epoch, seq, rev, rev, cleared
+        self.names.clear()
         self.suspect = True  # what was heard meanwhile may have counted by either epoch
         self.voices = {voice: dict.fromkeys(members, seq) for voice, members in self.voices.items()}
         for connection, join in list(self.joining.items()):

@@ -38,6 +38,8 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.on_turn: Callable[[tuple[str, str]], None] = lambda _user: None
         """Called when a user's first connection has come or their last one gone."""
+        self.on_unsubscribe: Callable[[Connection, str], None] = lambda _connection, _room_id: None
+        """Called when a connection follows a room no more, for whatever reason."""
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -113,6 +115,7 @@ class Hub:
         if feed is None:
             return
         feed.leave(connection)
+        self.on_unsubscribe(connection, room_id)
         if feed.unused:
             self.feeds.pop(room_id, None)
             _feeds.set(len(self.feeds))

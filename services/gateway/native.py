@@ -25,9 +25,10 @@ SUBPROTOCOL = "parley.v1"
 
 
 class Subscribe(Model):
-    """Follow a room on this connection."""
+    """Follow a room on this connection; with `announce`, let its readers know that one looks at it."""
 
     room_id: Id
+    announce: bool = False
 
 
 class Unsubscribe(Model):

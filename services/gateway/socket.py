@@ -20,6 +20,7 @@ from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge, client_address, protocols_of, token_of
 from services.gateway.frames import PONG, frame
 from services.gateway.hub import Hub
+from services.gateway.looking import Onlookers
 from services.gateway.register import Register
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
@@ -51,7 +52,7 @@ class NativeSocket:
 
     def __init__(
         self, *, settings: Settings, edge: Edge, hub: Hub, dispatcher: Dispatcher, subscriptions: Subscriptions,
-        typists: Typists, watching: Watching, register: Register, tasks: Tasks,
+        typists: Typists, onlookers: Onlookers, watching: Watching, register: Register, tasks: Tasks,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._edge = edge
@@ -59,6 +60,7 @@ class NativeSocket:
         self._dispatcher = dispatcher
         self._subscriptions = subscriptions
         self._typists = typists
+        self._onlookers = onlookers
         self._watching = watching
         self._register = register
         self._tasks = tasks
@@ -211,8 +213,8 @@ class NativeSocket:
             case native.Unsubscribe(room_id=room_id):
                 self._hub.unsubscribe(connection, room_id)
                 self._done(connection, incoming, {})
-            case native.Subscribe(room_id=room_id):
-                self._later(connection, incoming, self._subscriptions.follow(connection, room_id))
+            case native.Subscribe():
+                self._later(connection, incoming, self._follow(connection, wish))
             case native.Watch(user_ids=user_ids):
                 self._later(connection, incoming, self._watching.watch(connection, user_ids))
             case native.Unwatch(user_ids=user_ids):
@@ -237,6 +239,12 @@ class NativeSocket:
 
     def _done(self, connection: Connection, incoming: native.Incoming, result: JSON) -> None:
         self._hub.send(connection, native.ack(incoming.id, result))
+
+    async def _follow(self, connection: Connection, wish: native.Subscribe) -> JSON:
+        state = await self._subscriptions.follow(connection, wish.room_id)
+        if wish.announce:
+            self._onlookers.announce(connection, wish.room_id)
+        return state
 
     async def _refresh(self, connection: Connection, token: str) -> JSON:
         identity: Identity = await self._edge.authenticate(token)

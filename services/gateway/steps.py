@@ -11,10 +11,11 @@ from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from services.gateway.connection import Connection
 from services.gateway.dialects.rows import (
+    Announce,
     Ask,
     At,
     Each,
@@ -31,12 +32,13 @@ from services.gateway.dialects.rows import (
 )
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
+from services.gateway.looking import Onlookers
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
 from services.gateway.watching import Watching
 from shared.bus.codec import JSON
 from shared.bus.requests import refusal_of
-from shared.contracts.base import Command, Id, Query
+from shared.contracts.base import Command, Query
 from shared.contracts.errors import ChatError, ErrorCode, invalid
 from shared.service import Tasks
 
@@ -47,8 +49,6 @@ MAX_GATHERED = 1000
 
 FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 """What is answered of something that is not there for this caller."""
-
-ROOM: TypeAdapter[str] = TypeAdapter(Id)
 
 
 class Asker(Protocol):
@@ -69,11 +69,13 @@ class Steps:
     """Carries out steps."""
 
     def __init__(
-        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, watching: Watching, tasks: Tasks
-    ) -> None:
+        self, hub: Hub, subscriptions: Subscriptions, typists: Typists, onlookers: Onlookers, watching: Watching,
+        tasks: Tasks,
+    ) -> None:  # fmt: skip
         self._hub = hub
         self._subscriptions = subscriptions
         self._typists = typists
+        self._onlookers = onlookers
         self._watching = watching
         self._tasks = tasks
 
@@ -170,14 +172,11 @@ class Steps:
         rest, known, asker, done = run
         try:
             connection = _socket(asker)
-            ROOM.validate_python(room_id)
             state = await self._subscriptions.follow(connection, room_id)
             standing = connection.standing.get(room_id)
             known["state"] = {**state, "role": None if standing is None else standing.role}
-        except ValidationError as error:
-            done(invalid(error, "the room's id"))
         except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
-            done(refusal_of(error, "a step"))
+            done(_failure(error, "following a room"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
@@ -191,13 +190,13 @@ class Steps:
             finally:
                 if connection.id not in self._hub.connections:
                     self._watching.forget(connection)
-        except ChatError as error:
-            done(error)
+        except Exception as error:  # noqa: BLE001 - whatever it fails by, its client is answered
+            done(_failure(error, "watching users"))
         else:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Need | Make | Keep | Unfollow | Type, known: JSON, asker: Asker) -> None:
+    def _at_once(self, step: Need | Make | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         match step:
             case Need():
                 if look_up(known, step.value.path) is None:
@@ -206,6 +205,8 @@ class Steps:
                 known[step.into] = step.how(known)
             case Keep():
                 keep(asker.here, step, known)
+            case Announce():
+                self._onlookers.announce(_socket(asker), str(look_up(known, step.room.path)))
             case Unfollow():
                 self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
             case Type():
@@ -236,6 +237,11 @@ def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
         here.pop(step.name, None)
     else:
         here[step.name] = value
+
+
+def _failure(error: Exception, what: str) -> ChatError:
+    """What a step has failed by, to be answered; ids that cannot be ids are the client's mistake."""
+    return invalid(error, what) if isinstance(error, ValidationError) else refusal_of(error, what)
 
 
 def _request(step: Ask, fields: JSON) -> Command | Query:

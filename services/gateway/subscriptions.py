@@ -238,6 +238,8 @@ class Subscriptions:
         elif kind == MemberAdded.TYPE:
             since = datetime.fromisoformat(data["member"]["joined_at"])
             reached |= self._enter(tenant, data["member"], data["room"], since)
+            reached |= self._concerned(kind, tenant, data["member"]["user_id"], data)
+            room = about(data["room"])
         elif kind == MemberUpdated.TYPE:
             member = data["member"]
             connections = self._hub.connections_of(tenant, member["user_id"])
@@ -253,8 +255,14 @@ class Subscriptions:
                 self._tasks.spawn(self._return(connection, room_id), f"return {room_id}")
         elif kind == RoomDeleted.TYPE:
             reached |= self._leave(list(reached), room_id)
-        self._hub.tell(reached, lambda voice: voice.happening(kind, room, data))
+        told = [other for other in reached if other.voice.only(kind, data) in (None, other.user[1])]
+        self._hub.tell(told, lambda voice: voice.happening(kind, room, data))
         self._hub.stir(reached, kind)
+
+    def _concerned(self, kind: str, tenant: str, user_id: str, data: JSON) -> dict[Connection, None]:
+        """The connections of a user that are told what concerns them, whatever room they follow."""
+        connections = self._hub.connections_of(tenant, user_id)
+        return dict.fromkeys(other for other in connections if other.voice.only(kind, data) == user_id)
 
     def _readers(self, room_id: str) -> dict[Connection, None]:
         feed = self._hub.feeds.get(room_id)

@@ -1,14 +1,10 @@
 """Who is typing: published at most every few seconds, stopped by itself, never stored."""
 
 import asyncio
-from contextlib import suppress
-from datetime import UTC, datetime
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
-from shared.bus.codec import encode_event, to_json, unique_id
-from shared.bus.publisher import Publisher
-from shared.bus.topology import EVENTS, event_key
+from services.gateway.signals import Signals
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Action
 from shared.contracts.presence import Typing
@@ -23,11 +19,9 @@ MAX_ROOMS = 20
 class Typists:
     """Everybody who is typing at this gateway."""
 
-    def __init__(self, hub: Hub, publisher: Publisher, *, source: str, shards: int) -> None:
+    def __init__(self, hub: Hub, signals: Signals) -> None:
         self._hub = hub
-        self._publisher = publisher
-        self._source = source
-        self._shards = shards
+        self._signals = signals
         self._typing: dict[Connection, dict[str, float]] = {}
 
     def typing(self, connection: Connection, room_id: str, *, started: bool) -> None:
@@ -74,15 +68,4 @@ class Typists:
 
     def _publish(self, connection: Connection, room_id: str, *, typing: bool) -> None:
         tenant, user_id = connection.user
-        event = Typing(room_id=room_id, user_id=user_id, typing=typing)
-        body = encode_event(
-            id=unique_id(),
-            source=self._source,
-            type=event.TYPE,
-            subject=room_id,
-            tenant=tenant,
-            time=datetime.now(UTC),
-            data=to_json(event),
-        )
-        with suppress(ChatError):  # ephemeral: an overloaded broker may lose it
-            self._publisher.submit(EVENTS, event_key(event.TOPIC, room_id, self._shards), body)
+        self._signals.publish(Typing(room_id=room_id, user_id=user_id, typing=typing), tenant)

@@ -5,7 +5,7 @@ connections that are spoken to alike, so an event is encoded once per voice and 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import Any, NamedTuple
 
 JSON = dict[str, Any]
@@ -58,6 +58,14 @@ class Voice(ABC):
     def spares(self, kind: str, data: JSON) -> str | None:
         """The user who is not told of it: themselves, mostly."""
         return None
+
+    def only(self, kind: str, data: JSON) -> str | None:
+        """The user who alone is told of it, on all their connections; nobody, where all of the room are."""
+        return None
+
+    def unnamed(self, kind: str, data: JSON) -> Collection[int]:
+        """The places (`seq`) of messages whose ids must be known to tell it: as `names` in the data, by place."""
+        return ()
 
     @abstractmethod
     def farewell(self, code: int, reason: str) -> bytes:

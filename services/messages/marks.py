@@ -86,16 +86,18 @@ NEEDS_MARKS = frozenset({MarkRead, MarkDelivered, MarkUnread})
 
 def moved_by(before: Marks, after: Marks) -> Moved:
     """What the step from some marks to others has changed."""
-    return Moved(before[:2] != after[:2], before.unread_from != after.unread_from)
+    read_from = before.read + 1 if after.read > before.read else None
+    return Moved(before[:2] != after[:2], before.unread_from != after.unread_from, read_from)
 
 
-def receipt(user_id: str, marks: Marks, *, own: bool) -> ReceiptView:
+def receipt(user_id: str, marks: Marks, *, own: bool, read_from: int | None = None) -> ReceiptView:
     """Marks as readers see them; where from they are unread is for the member's `own` eyes."""
     return ReceiptView(
         user_id=user_id,
         read_seq=marks.read,
         delivered_seq=marks.delivered,
         unread_from=marks.unread_from if own else None,
+        read_from=read_from,
     )
 
 

@@ -95,9 +95,13 @@ def events(room: RoomAccess, changes: Mapping[str, tuple[Marks, Moved]], max_mem
     """
     here = {user_id: change for user_id, change in changes.items() if user_id in room.members}
     small = len(room.members) <= max_members
-    shared = [receipt(who, reached, own=False) for who, (reached, news) in here.items() if small and news.shared]
+    shared = [
+        receipt(who, reached, own=False, read_from=news.read_from)
+        for who, (reached, news) in here.items()
+        if small and news.shared
+    ]
     alone = [
-        receipt(who, reached, own=True)
+        receipt(who, reached, own=True, read_from=news.read_from)
         for who, (reached, news) in here.items()
         if news.private or (news.shared and not small)
     ]

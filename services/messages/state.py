@@ -61,10 +61,13 @@ class Moved(NamedTuple):
 
     shared: bool = False
     private: bool = False
+    read_from: int | None = None
+    """The first message that was newly read, where one was."""
 
     def also(self, other: "Moved") -> "Moved":
         """What either of two has changed."""
-        return Moved(self.shared or other.shared, self.private or other.private)
+        begun = [moved.read_from for moved in (self, other) if moved.read_from is not None]
+        return Moved(self.shared or other.shared, self.private or other.private, min(begun, default=None))
 
 
 @dataclass(frozen=True, slots=True)

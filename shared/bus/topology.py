@@ -16,7 +16,7 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
-GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "presence.#", "user.#")
+GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "looking.#", "presence.#", "user.#")
 """Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
 
 DEFAULT = ""

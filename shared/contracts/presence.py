@@ -1,4 +1,4 @@
-"""Who is here, and who is typing. Presence is kept by the rooms service; typing is ephemeral and kept by nobody."""
+"""Who is here, looks at what, and is typing. Presence the rooms service keeps; the others are told and forgotten."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -140,6 +140,20 @@ class Typing(Event):
     typing: bool
 
 
+class Looking(Event):
+    """Somebody has begun or ceased to look at a room, on a client that lets its readers know.
+
+    Told of each connection: who looks at it on two is told twice. Of a gateway that dies nothing is told.
+    """
+
+    TYPE: ClassVar = "looking"
+    TOPIC: ClassVar = "looking"
+
+    room_id: str
+    user_id: str
+    looking: bool
+
+
 COMMANDS: dict[str, type[PresenceCommand]] = {command.TYPE: command for command in (SetPresence, ReportPresence)}
 QUERIES: dict[str, type[PresenceQuery]] = {query.TYPE: query for query in (GetPresence, GetOnline)}
-EVENTS: dict[str, type[Event]] = {event.TYPE: event for event in (PresenceChanged, Typing)}
+EVENTS: dict[str, type[Event]] = {event.TYPE: event for event in (PresenceChanged, Typing, Looking)}

@@ -50,6 +50,11 @@ class ReceiptView(View):
     delivered_seq: int
     unread_from: int | None = None
     """From where on the member has marked the room as unread; told to the member alone."""
+    read_from: int | None = None
+    """In `receipts.updated`, where reading has gone on: the first message of those that are newly read.
+
+    None is left out; some may have been told before.
+    """
 
 
 class DeliveredView(View):

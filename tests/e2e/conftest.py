@@ -48,10 +48,16 @@ async def browser() -> AsyncIterator[Browser]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def home(stack: Stack) -> str:
+    """The gateway that clients connect to: the first one, unless a module has another one."""
+    return stack.gateway_urls[0]
+
+
 @pytest.fixture
-async def page(browser: Browser, stack: Stack, modules: Path, closing: AsyncExitStack) -> OnPage:
-    """socket.io-client in a page of this test's own, at the first gateway's address."""
-    return await closing.enter_async_context(runtimes.page(browser, f"{stack.gateway_urls[0]}/page.html", modules))
+async def page(browser: Browser, home: str, modules: Path, closing: AsyncExitStack) -> OnPage:
+    """socket.io-client in a page of this test's own, at the gateway's address."""
+    return await closing.enter_async_context(runtimes.page(browser, f"{home}/page.html", modules))
 
 
 @pytest.fixture(params=["node", "page"])
@@ -68,13 +74,13 @@ def transports(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def connect(stack: Stack, token: TokenOf, closing: AsyncExitStack) -> Connect:
-    """Connects a user by socket.io-client, to the first gateway's `/chat` unless the options say otherwise."""
+async def connect(home: str, token: TokenOf, closing: AsyncExitStack) -> Connect:
+    """Connects a user by socket.io-client, to the gateway's `/chat`."""
 
-    async def as_user(runtime: Runtime, sub: str, *, url: str = "", **options: Any) -> DrivenTalker:
+    async def as_user(runtime: Runtime, sub: str, **options: Any) -> DrivenTalker:
         talker = runtime.talker()
         closing.push_async_callback(talker.disconnect)
-        await talker.connect(f"{url or stack.gateway_urls[0]}/chat", {"auth": {"token": token(sub)}, **options})
+        await talker.connect(f"{home}/chat", {"auth": {"token": token(sub)}, **options})
         return talker
 
     return as_user
@@ -98,13 +104,13 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 
 @pytest.fixture
-def meet(make: Make, stack: Stack, token: TokenOf, closing: AsyncExitStack) -> Meet:
-    """Connects a user by each make of client, to the first gateway's `/chat` unless the options say otherwise."""
+def meet(make: Make, home: str, token: TokenOf, closing: AsyncExitStack) -> Meet:
+    """Connects a user by each make of client, to the gateway's `/chat`."""
 
-    async def as_user(sub: str, *, url: str = "", **options: Any) -> Talker:
+    async def as_user(sub: str, **options: Any) -> Talker:
         talker = make()
         closing.push_async_callback(talker.disconnect)
-        await talker.connect(f"{url or stack.gateway_urls[0]}/chat", {"auth": {"token": token(sub)}, **options})
+        await talker.connect(f"{home}/chat", {"auth": {"token": token(sub)}, **options})
         return talker
 
     return as_user

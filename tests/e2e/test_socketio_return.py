@@ -8,7 +8,7 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf
-from tests.e2e.conftest import Connect, Meet
+from tests.e2e.conftest import MAKES, Connect, Meet
 from tests.e2e.runtimes import Runtime
 from tests.harness.gateway import START, Gateway, gateway
 from tests.harness.own_task import in_own_task
@@ -22,7 +22,25 @@ async def mortal(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         yield running
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "restarted"])
+@pytest.fixture(scope="module")
+def home(mortal: Gateway) -> str:
+    """Clients connect to it."""
+    return mortal.url
+
+
+@pytest.mark.parametrize(
+    ("make", "transports", "number"),
+    [
+        *((make, "upgrading", signal.SIGKILL) for make in MAKES),
+        ("node", "websocket", signal.SIGTERM),
+        ("node", "polling", signal.SIGTERM),
+        ("page", "upgrading", signal.SIGTERM),
+        ("asyncio", "websocket", signal.SIGTERM),
+        ("asyncio", "polling", signal.SIGTERM),
+        ("threads", "polling", signal.SIGTERM),
+    ],
+    indirect=["make", "transports"],
+)
 async def test_clients_come_back_to_a_gateway(
     meet: Meet, mortal: Gateway, client: ClientOf, transports: dict[str, Any], number: signal.Signals
 ) -> None:
@@ -30,7 +48,7 @@ async def test_clients_come_back_to_a_gateway(
     bob = await client("bob")
     room = (await bob.create_room(members=["alice"])).id
     await mortal.process.wait_ready(START)
-    alice = await meet("alice", url=mortal.url, **transports)
+    alice = await meet("alice", **transports)
     await alice.expect("@connect")
     assert await alice.call("join_room", {"roomId": room}) == {"roomId": room}
     await bob.send(room, "before")

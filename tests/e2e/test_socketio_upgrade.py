@@ -38,7 +38,7 @@ async def test_nothing_is_lost_doubled_or_swapped_meanwhile(
         for written in (hers, his):
             of_one = [text for text in heard if text in set(written)]
             told += len(of_one)
-            assert of_one == written[-len(of_one) :]
+            assert of_one == written[MESSAGES - len(of_one) :]
         assert await alice.expect("@upgrade") == "websocket"
         assert not alice.all("error")
         assert not alice.all("@disconnect")

@@ -50,9 +50,10 @@ async def joined(person: SioPerson, session: str) -> JSON:
 
 
 class TestTheDocument:
-    async def test_its_sample_runs_as_it_stands(self, people: People, session: str) -> None:
+    @pytest.mark.parametrize("transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join)
+    async def test_its_sample_runs_as_it_stands(self, people: People, session: str, transports: list[str]) -> None:
         """Nothing waits for an answer there: what is sent after joining goes to the session joined."""
-        alice = await people("alice")
+        alice = await people("alice", transports=transports)
         await alice.emit("join_session", {"sessionId": session})
         await alice.emit("send_message", {"content": "Hello, world!", "metadata": {"source": "web"}})
         await alice.emit("typing", {"isTyping": True})

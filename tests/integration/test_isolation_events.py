@@ -39,7 +39,7 @@ MEMBERS = [
 ]
 MENTIONED = ["peer", "stranger", "former", "moderator"]
 SHOWN = {
-    "typing", "message.created", "message.reacted", "message.updated", "message.deleted", "timeline.cleared",
+    "typing", "looking", "message.created", "message.reacted", "message.updated", "message.deleted", "timeline.cleared",
     "receipts.updated", "room.updated", "member.added", "member.updated", "member.removed",
 }  # fmt: skip
 """What all members see of it."""
@@ -68,6 +68,7 @@ async def everything_that_can_happen(owner: Listener, peer: Listener, room_id: s
         ("message.edit", {**about, "content": f"{secret} edited"}),
         ("message.delete", about),
         ("typing.stop", {"room_id": room_id}),
+        ("room.subscribe", {"room_id": room_id, "announce": True}),
         ("room.update", {"room_id": room_id, "name": secret, "metadata": {"secret": secret}}),
         ("member.add", {"room_id": room_id, "user_id": f"u-{secret}"}),
         ("member.set_role", {"room_id": room_id, "user_id": f"u-{secret}", "role": "admin"}),

@@ -152,7 +152,11 @@ async def test_marks_are_told_together(client: ClientOf) -> None:
     seconds = time.monotonic() - begun
     told = receipts_seen(alice, room)
     assert 1 <= len(told) <= seconds + 2
-    assert told[-1] == {"user_id": "bob", "read_seq": 100, "delivered_seq": 100}
+    assert (told[-1]["read_seq"], told[-1]["delivered_seq"]) == (100, 100)
+    newly_read: set[int] = set()
+    for receipt in told:
+        newly_read.update(range(receipt["read_from"], receipt["read_seq"] + 1))
+    assert newly_read == set(range(1, 101))
 
 
 async def test_who_does_not_follow_a_room_is_told_nothing(client: ClientOf) -> None:
@@ -243,7 +247,7 @@ async def test_in_a_large_room_each_one_is_told_of_oneself(enter: Callable[[str]
     told = await phone.expect("receipts.updated", room_id=large)
     assert told.data == {
         "room_id": large,
-        "receipts": [{"user_id": "bob", "read_seq": 1, "delivered_seq": 1}],
+        "receipts": [{"user_id": "bob", "read_seq": 1, "delivered_seq": 1, "read_from": 1}],
         "everyone": False,
     }
     await alice.request("ping", {})

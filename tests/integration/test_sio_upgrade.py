@@ -34,7 +34,7 @@ async def engine(stack: Stack, http: ClientSession, closing: AsyncExitStack) -> 
 
 async def upgraded(stack: Stack, http: ClientSession) -> float:
     """How many clients have gone over to their WebSockets, as the first gateway counts."""
-    async with http.get(f"{stack.gateway_urls[0]}/metrics") as response:
+    async with http.get(f"{stack.gateway_urls[0]}/metrics", headers={"Accept": "text/plain"}) as response:
         found = re.search(r"^parley_sockets_upgraded_total (\S+)$", await response.text(), re.MULTILINE)
     return float(found[1]) if found else 0.0
 
@@ -143,6 +143,32 @@ async def test_many_packets_in_one_request(engine: Open, client: ClientOf, token
     await alice.post(*sends)
     await alice.until("43/chat,", 60)
     assert not alice.told("error")
+
+
+@pytest.mark.parametrize("way", ["polling", "websocket"])
+async def test_everything_that_wants_an_answer_gets_one(
+    engine: Open, client: ClientOf, token: TokenOf, way: str
+) -> None:
+    """Of more than may be unanswered at once, too: it is kept, or refused as too much."""
+    bob = await client("bob")
+    room = (await bob.create_room(members=["alice"])).id
+    alice = await engine()
+    await alice.connect("/chat", token("alice"))
+    sends = [f'42/chat,{n}["send_message",{{"chat_room_id":"{room}","content":"{n}"}}]' for n in range(500)]
+    if way == "websocket":
+        await alice.upgrade(await alice.probe())
+        for send in sends:
+            await alice.send(send)
+    else:
+        await alice.post(*sends)
+    await alice.until("43/chat,", 500)
+    kept = [packet for packet in alice.heard if packet.startswith("43/chat,") and '"id"' in packet]
+    refused = alice.told("error")
+    assert len(kept) + len(refused) == 500
+    assert {error["code"] for error in refused} <= {"overloaded"}
+    if kept:
+        while len(bob.changes(room)) < len(kept):
+            await bob.expect("message.created")
 
 
 @pytest.mark.parametrize("way", ["polling", "websocket"])

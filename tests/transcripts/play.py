@@ -1,5 +1,6 @@
 """Plays a section of a transcript against a running stack: python-socketio's client, and requests."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import socketio
 from aiohttp import ClientSession
 
-from tests.harness.sio import SioPerson
+from tests.harness.sio import PATIENCE, SioPerson
 from tests.transcripts.script import Line, Mismatch, Section, fill
 from tests.transcripts.script import match as matched
 
@@ -61,6 +62,8 @@ class Player:
                 heard = [one.data for one in self._people[line.who].log if one.name == line.name]
                 if heard:
                     raise Mismatch(f"it was told: {heard}")
+            case method if line.soon:
+                await self._request_until(method, line)
             case method:
                 await self._request(method, line)
 
@@ -90,6 +93,16 @@ class Player:
             await person.emit(line.name, payload)
         else:
             self._bind(line.got, await person.call(line.name, payload))
+
+    async def _request_until(self, method: str, line: Line) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    await self._request(method, line)
+                except Mismatch:
+                    await asyncio.sleep(0.05)
+                else:
+                    return
 
     async def _request(self, method: str, line: Line) -> None:
         headers = {} if line.who == NOBODY else {"Authorization": f"Bearer {self._bound[line.who]}"}

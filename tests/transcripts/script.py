@@ -8,6 +8,7 @@
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
     alice !< message_deleted                         has not been told such an event until now
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
+    alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
     alice disconnects
 
@@ -25,7 +26,8 @@ ANYTHING = "\0anything"
 REST = "\0rest"
 
 _LINE = re.compile(
-    r"(?P<who>\w+) (?P<verb>connects|disconnects|refused|!<|<|>|GET|POST|PUT|PATCH|DELETE)(?: (?P<what>.*))?"
+    r"(?P<who>\w+) (?P<soon>soon )?"
+    r"(?P<verb>connects|disconnects|refused|!<|<|>|GET|POST|PUT|PATCH|DELETE)(?: (?P<what>.*))?"
 )
 _CLAIMS = re.compile(r"(?P<who>\w+) (?P<claims>\{.*)")
 _TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|\.\.\.|[{}\[\]]|[^"{}\[\].]+|\.')
@@ -45,6 +47,8 @@ class Line:
     got: Any = None
     """What is told or answered; None where that is not looked at."""
     status: int = 0
+    soon: bool = False
+    """Whether it may take a moment until it is answered so."""
 
 
 @dataclass(slots=True)
@@ -106,7 +110,16 @@ def _line(number: int, text: str) -> Line:
     if verb == ">":
         return Line(number, who, verb, name, sent=value, got=parse(after) if after else None)
     status, _, body = after.partition(" ")
-    return Line(number, who, verb, name, sent=value, got=parse(body) if body else None, status=int(status))
+    return Line(
+        number,
+        who,
+        verb,
+        name,
+        sent=value,
+        got=parse(body) if body else None,
+        status=int(status),
+        soon=bool(found["soon"]),
+    )
 
 
 def parse(text: str) -> Any:

@@ -13,6 +13,7 @@ from services.gateway.delivered import Delivered
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.naming import Naming
 from services.gateway.native import NATIVE
 from services.gateway.watching import Watching
 from shared.auth import Identity
@@ -61,10 +62,12 @@ async def gateway() -> tuple[Hub, Fanout]:
     """The parts of a gateway that deliver, without a link."""
     link = Link("amqp://nowhere/", "simulation", [])
     consumer = Consumer(link, 1)
-    publisher = Publisher(link, Tasks(), 1.0)
+    tasks = Tasks()
+    publisher = Publisher(link, tasks, 1.0)
     requests = Requests(consumer, publisher, name="simulation", shards=1, timeout=1.0, max_pending=1)
     hub = Hub(per_user=1e9, in_total=1e9, heartbeat=25.0)
-    return hub, Fanout(hub, consumer, requests, Watching(hub, requests), Delivered(hub, requests, max_members=100))
+    delivered, naming = Delivered(hub, requests, max_members=100), Naming(hub, requests, tasks)
+    return hub, Fanout(hub, consumer, requests, Watching(hub, requests), delivered, naming)
 
 
 @dataclass(eq=False, repr=False)

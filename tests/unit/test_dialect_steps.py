@@ -47,7 +47,7 @@ def carried_out(client: Client, *steps: Step, **known: Any) -> tuple[JSON, ChatE
     """What is known in the end, and the error if there was one; it ends exactly once."""
     ends: list[ChatError | None] = []
     nothing = cast("Any", None)  # what these steps do not need
-    Steps(nothing, nothing, nothing, nothing, nothing).run(steps, known, client, ends.append)
+    Steps(nothing, nothing, nothing, nothing, nothing, nothing).run(steps, known, client, ends.append)
     [end] = ends
     return known, end
 

@@ -64,7 +64,15 @@ class TestMarks:
         """Only the last state is stored and told."""
         decided = world.batch(*(world.request("max", MarkRead(room_id=ROOM, seq=seq)) for seq in (1, 3, 2)))
         assert decided.marks == {(ROOM, "max"): Marks(3, 3)}
+        assert decided.moved == {(ROOM, "max"): Moved(shared=True, read_from=1)}
+
+    def test_where_reading_has_gone_on_is_told(self, world: World) -> None:
+        """What has only arrived is no reading; what was read before is not newly read."""
+        decided = world.do("max", MarkDelivered(room_id=ROOM, seq=2))
         assert decided.moved == {(ROOM, "max"): Moved(shared=True)}
+        world.do("max", MarkRead(room_id=ROOM, seq=2))
+        decided = world.do("max", MarkRead(room_id=ROOM, seq=4))
+        assert decided.moved == {(ROOM, "max"): Moved(shared=True, read_from=3)}
 
     def test_marks_are_no_change_of_the_timeline(self, world: World) -> None:
         """No rev is spent on them, and no event of the timeline tells them."""

@@ -11,6 +11,7 @@ from services.messages.pace import MAX_IN_EVENT, PACE, Change, Key, Pace, events
 from services.messages.state import Marks, Moved
 from shared.contracts.membership import Role
 from shared.contracts.messages import ReceiptsUpdated
+from shared.contracts.timeline import ReceiptView
 from tests.unit.messages_world import access
 
 SHARED, PRIVATE = Change(Moved(shared=True)), Change(Moved(private=True))
@@ -30,6 +31,13 @@ class TestPace:
         told = pace.due(10.0 + PACE)
         assert told == {("r", "max"): Change(Moved(shared=True), 7), ("r", "mia"): PRIVATE}
         assert len(pace) == 0
+
+    def test_what_was_read_in_several_steps_is_told_from_the_first(self) -> None:
+        """Whoever shows single messages as read must know of all of them."""
+        pace = Pace()
+        for moved in (Moved(shared=True, read_from=3), Moved(shared=True, read_from=5), Moved(shared=True)):
+            pace.note(("r", "max"), Change(moved))
+        assert pace.due(1.0) == {("r", "max"): Change(Moved(shared=True, read_from=3))}
 
     def test_rooms_do_not_wait_for_each_other(self) -> None:
         """One was told a moment ago, the other was not."""
@@ -106,13 +114,14 @@ class TestEvents:
         """In one event; where from somebody sees it as unread is not in it."""
         changes = {
             "max": (Marks(3, 4, 1), Moved(shared=True)),
-            "mia": (Marks(5, 5), Moved(shared=True)),
+            "mia": (Marks(5, 5), Moved(shared=True, read_from=2)),
         }
         (event,) = self.told(changes)
         assert event.everyone
-        assert [(item.user_id, item.read_seq, item.delivered_seq, item.unread_from) for item in event.receipts] == [
-            ("max", 3, 4, None), ("mia", 5, 5, None),
-        ]  # fmt: skip
+        assert event.receipts == [
+            ReceiptView(user_id="max", read_seq=3, delivered_seq=4),
+            ReceiptView(user_id="mia", read_seq=5, delivered_seq=5, read_from=2),
+        ]
 
     def test_what_is_private_goes_to_its_owner_alone(self) -> None:
         """Beside what everybody may know."""

@@ -7,12 +7,13 @@ from pydantic import ValidationError
 from services.gateway.dialects.auto import AUTO
 from services.gateway.dialects.booking import BOOKING
 from services.gateway.dialects.eventchat import EVENTCHAT
+from services.gateway.dialects.outing import OUTING
 from services.gateway.dialects.rows import Dialect, On
 from services.gateway.dialects.session import SESSION
 from services.gateway.dialects.team import TEAM
 from shared.contracts.errors import ChatError, ErrorCode
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT, TEAM)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BOOKING, SESSION, EVENTCHAT, TEAM, OUTING)}
 ALL: dict[str, Dialect] = {AUTO.name: AUTO, **DIALECTS}
 
 

@@ -5,12 +5,12 @@ A dialect only translates. It has four kinds of rows: `On` (what a socket may se
 steps, each of which reads what is known by then and adds to it. Pure: services.gateway.steps carries steps out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 
 from services.gateway.rows import Contract
 from services.gateway.voices import JSON
@@ -42,16 +42,32 @@ class Wire(BaseModel):
 class Shape(BaseModel):
     """What a client is shown: fields that say from where in what is known they are taken (`at`)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, serialize_by_alias=True)
 
 
-def at(path: str, default: Any = None, *, omit: bool = False) -> Any:
-    """A field of a shape that is taken from a dotted path; `omit` leaves it out where there is nothing."""
+def at(
+    path: str, default: Any = None, *, otherwise: tuple[str, ...] = (), omit: bool = False, name: str | None = None
+) -> Any:
+    """A field of a shape that is taken from a dotted path.
+
+    Args:
+        otherwise: paths where it is looked for next.
+        omit: leave it out where there is nothing.
+        name: what clients call it, where Python cannot.
+    """
+    alias = AliasChoices(*(_alias(each) for each in (path, *otherwise))) if otherwise else _alias(path)
+    nothing = (lambda value: value is None) if omit else None
+    return Field(default=default, validation_alias=alias, serialization_alias=name, exclude_if=nothing)
+
+
+def fixed(value: Any) -> Any:
+    """A field of a shape that is always the same, whatever else is known by its name."""
+    return Field(default=value, validation_alias=AliasPath(""))
+
+
+def _alias(path: str) -> AliasPath:
     first, *rest = path.split(".")
-    alias = AliasPath(first, *(int(part) if part.isdigit() else part for part in rest))
-    if omit:
-        return Field(default=default, validation_alias=alias, exclude_if=lambda value: value is None)
-    return Field(default=default, validation_alias=alias)
+    return AliasPath(first, *(int(part) if part.isdigit() else part for part in rest))
 
 
 # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,6 +152,13 @@ class Type:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Let a room's readers know that the socket looks at it, until it follows the room no more."""
+
+    room: At
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Remember something of the socket: `here.<name>` is known to all that it sends later."""
 
@@ -153,7 +176,19 @@ class Watch:
     users: At
 
 
-Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Keep | Watch
+Step = Ask | Either | Each | Need | Make | Follow | Unfollow | Type | Announce | Keep | Watch
+
+
+def asks_of(steps: Iterable[Step]) -> Iterator[Ask]:
+    """All that steps ask, or may ask."""
+    for step in steps:
+        match step:
+            case Ask():
+                yield step
+            case Either():
+                yield from step.asks
+            case Each():
+                yield step.ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +222,8 @@ class On:
     says: tuple[Say, ...] = ()
     ack: Say | None = None
     counted: bool = False
+    leads: bool = False
+    """Whether what is said comes before all that the socket is told meanwhile: a room's state before its changes."""
 
     @property
     def settles(self) -> bool:
@@ -199,7 +236,8 @@ class Emit:
     """What a socket is told of an event in a room it follows, or about a user.
 
     The shape is taken from the event's data, with the room beside it (`room`), once per event or once per item of the
-    list `each`; `spares` is the path of the user who is not told.
+    list `each`; `spares` is the path of the user who is not told, `only` of the one who alone is, wherever they are.
+    Where `messages` says at which places messages stand that it is about, it is told once for each, as `message_id`.
     """
 
     event: type[Event]
@@ -207,6 +245,8 @@ class Emit:
     shape: type[Shape]
     each: str = ""
     spares: str = ""
+    only: str = ""
+    messages: Callable[[JSON], Collection[int]] | None = None
     when: Callable[[JSON], bool] = bool
     kind: str = ""
 

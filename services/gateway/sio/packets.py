@@ -105,7 +105,7 @@ def disconnect(namespace: str) -> bytes:
 
 
 CLOSE = b"1"
-"""The end of an Engine.IO session; the client connects again."""
+"""The end of an Engine.IO session, without a word to the client: some do not connect again after this packet."""
 
 
 def _of(namespace: str) -> bytes:

@@ -228,6 +228,8 @@ class Session:
             self._serving.dispatcher.count(self._connection.identity)
         known = self.known(wire.model_dump(exclude_none=True))
         self._settling = row.settles
+        if row.leads:
+            self._connection.hold(self._serving.hub.now())
 
         def done(error: ChatError | None) -> None:
             try:
@@ -253,16 +255,26 @@ class Session:
             self._resuming = False
 
     def _answer(self, row: On, incoming: Incoming, known: JSON, error: ChatError | None) -> None:
+        answers: list[bytes] = []
+        try:
+            answers = [] if error is not None else self._answers(row, incoming, known)
+        finally:
+            if row.leads:
+                self._connection.release(answers, self._serving.hub.now())
         if error is not None:
             self._fail(incoming, error)
-            return
-        for say in row.says:
-            if say.given is None or look_up(known, say.given.path):
-                self.post(self.voice.say(say, known))
+        elif not row.leads:
+            self.post(b"".join(answers))
+
+    def _answers(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
+        answers = [
+            self.voice.say(say, known) for say in row.says if say.given is None or look_up(known, say.given.path)
+        ]
         if incoming.ack is not None:
             answer = row.ack or next(iter(row.says[-1:]), None)
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
-            self.post(self.voice.ack(incoming.ack, payload))
+            answers.append(self.voice.ack(incoming.ack, payload))
+        return answers
 
     def send(self, request: Command | Query, body: JSON, answered: Answered) -> None:
         """Send a command or query of this client's. Raises ChatError."""
@@ -271,10 +283,10 @@ class Session:
     # ── what is said to it ───────────────────────────────────────────────────────────────────────────────────────
 
     def _fail(self, incoming: Incoming, error: ChatError) -> None:
-        self.post(self._refusal(incoming.name, error))
+        failure = self.voice.dialect.failure
+        payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
+        self.post(self.voice.event(failure.name, payload))
         if incoming.ack is not None:
-            failure = self.voice.dialect.failure
-            payload = self.voice.payload(failure.kind, said(failure, _problem(incoming.name, error)))
             self.post(self.voice.ack(incoming.ack, payload))
 
     def _refusal(self, name: str, error: ChatError) -> bytes:

@@ -1,6 +1,6 @@
 """How a dialect's sockets are spoken to: its rows, as Socket.IO packets."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
@@ -87,6 +87,18 @@ class DialectVoice(Voice):
         return None
 
     @override
+    def only(self, kind: str, data: JSON) -> str | None:
+        for row in self.dialect.emit.get(kind, ()):
+            if row.only:
+                return str(look_up(data, row.only))
+        return None
+
+    @override
+    def unnamed(self, kind: str, data: JSON) -> Collection[int]:
+        rows = [row for row in self.dialect.emit.get(kind, ()) if row.messages is not None]
+        return {seq for row in rows for item in _parts(row, None, data) for seq in _seqs(row, item)} if rows else ()
+
+    @override
     def farewell(self, code: int, reason: str) -> bytes:
         # Clients come back by themselves, unless they are told that the server does not want them.
         last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
@@ -150,11 +162,27 @@ def said(say: Say, known: Mapping[str, Any]) -> bytes:
 
 
 def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
-    beside: JSON = {} if room is None else {"room": {**(data.get("room") or {}), **room._asdict()}}
+    names = data.get("names", {})
+    for whole in _parts(row, room, data):
+        if row.messages is None:
+            yield whole
+        else:
+            yield from ({**whole, "message_id": names[seq]} for seq in _seqs(row, whole) if seq in names)
+
+
+def _parts(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
+    """What a row is told once for, or once for each of its messages."""
+    beside: JSON = {"now": now()}
+    if room is not None:
+        beside["room"] = {**(data.get("room") or {}), **room._asdict()}
     for item in data.get(row.each, ()) if row.each else (data,):
         whole = {**item, **beside}
         if row.when(whole):
             yield whole
+
+
+def _seqs(row: Emit, item: JSON) -> Collection[int]:
+    return row.messages(item) if row.messages is not None else ()
 
 
 def _stirs(dialect: Dialect) -> dict[str, tuple[Refresh, ...]]:

@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp import WSMsgType, hdrs, web
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
-from engineio.packet import CLOSE, NOOP, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, Packet
 from engineio.payload import Payload
 from typing_extensions import override
 
@@ -58,8 +58,10 @@ class EngineWire:
             self._unread = 0
         self._unread += len(data)
         for packet in data.split(packets.END):
-            if packet:
-                self._engine.queue.put_nowait(Packet(int(packet[:1]), packet[1:].decode()))
+            if packet == packets.CLOSE:
+                self._end()
+            elif packet:
+                self._engine.queue.put_nowait(Packet(MESSAGE, packet[1:].decode()))
 
     def get_write_buffer_size(self) -> int:
         """Bytes put into the queue since it was last empty."""

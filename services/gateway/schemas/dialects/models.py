@@ -93,4 +93,6 @@ def _described(wire: type[Wire], schema: JSON) -> Iterable[tuple[str, str, JSON]
 def source_of(shape: type[Shape], name: str) -> str:
     """Where in what is known a field is taken from, as a dotted path; nothing where it is always the same."""
     alias = shape.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
     return ".".join(map(str, alias.path)) if isinstance(alias, AliasPath) else str(alias or "")

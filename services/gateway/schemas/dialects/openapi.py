@@ -2,7 +2,7 @@
 
 import re
 
-from services.gateway.dialects.rows import Ask, Dialect, Route
+from services.gateway.dialects.rows import Ask, Dialect, Route, asks_of
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.rehearsal import Rehearsal, shown
@@ -150,13 +150,9 @@ def _name_of(route: Route) -> str:
     return re.sub(r"\W+", "_", f"{route.method.lower()}{path}").rstrip("_")
 
 
-def _asks(route: Route) -> list[Ask]:
-    return [step for step in route.steps if isinstance(step, Ask)]
-
-
 def _codes(route: Route) -> list[ErrorCode]:
     """The errors that a request can be refused with."""
-    asks = _asks(route)
+    asks = list(asks_of(route.steps))
     never: set[ErrorCode] = set()
     if not route.counted:
         never.add(ErrorCode.RATE_LIMITED)

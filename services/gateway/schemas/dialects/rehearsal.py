@@ -63,10 +63,11 @@ STORY = Story(
         "UserView.name": "Bob Brown",
         "UserView.first_name": "Bob",
         "UserView.last_name": "Brown",
+        "RoomView.external": {"kind": "sortie", "id": "66f0c0ffee00000000000001"},
         "RoomsView.next": None,
         "total": 12,
     },
-    shown=SHOWN | {"first_name", "last_name", "user", "metadata", "total"},
+    shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total"},
 )
 """What services answer, told so that what dialects show of it is there."""
 
@@ -210,7 +211,7 @@ class Rehearsal:
         for data in self._events(row.event):
             for item in data.get(row.each, ()) if row.each else (data,):
                 for room in _rooms():
-                    yield {**item, "room": room._asdict()}
+                    yield {"message_id": MESSAGE, **item, "room": room._asdict(), "now": MOMENT}
 
     def _events(self, event: type[Event]) -> Iterator[JSON]:
         whole = self._view(event)

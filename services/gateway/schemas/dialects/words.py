@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from services.gateway.dialects.rows import Ask, Emit, Follow, Keep, Step, Type, Unfollow
+from services.gateway.dialects.rows import Emit, Follow, Keep, Step, Type, Unfollow, asks_of
 from services.gateway.schemas.components import summary_of
 
 
 def does(steps: Sequence[Step]) -> str:
     """What steps do, as a sentence; what is only worked out is not told."""
-    contracts = ", ".join(dict.fromkeys(f"`{step.contract.TYPE}`" for step in steps if isinstance(step, Ask)))
+    contracts = ", ".join(dict.fromkeys(f"`{ask.contract.TYPE}`" for ask in asks_of(steps)))
     words = [*filter(None, map(_said, steps)), *([f"carries out {contracts}"] if contracts else [])]
     sentence = ", ".join(dict.fromkeys(words))
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else "Is answered at once."
