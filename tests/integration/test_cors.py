@@ -94,6 +94,7 @@ async def test_a_script_of_a_foreign_page_opens_no_session(api: ApiOf, token: To
         (HANDSHAKE, "GET", {"error"}),
         ("/nowhere", "GET", {"error"}),
         ("/chat/rooms", "GET", {"statusCode", "message", "error", "timestamp", "path"}),
+        ("/api/v2/chat/rooms", "GET", {"error", "details", "code"}),
         ("/chat/messages", "POST", {"statusCode", "message", "error", "timestamp", "path"}),
     ],
 )

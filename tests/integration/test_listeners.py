@@ -9,6 +9,7 @@ from socketio.exceptions import ConnectionError as NotConnectedError
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.ports import find_free
+from deploy.embedded.stack import Stack
 from tests.conftest import TokenOf
 from tests.harness.gateway import Gateway
 from tests.harness.rest import Api
@@ -68,6 +69,18 @@ async def test_every_listener_has_the_canonical_api(
     auto, booking = [await Api(http, url, token("alice"))("GET", "/chat/nothing/here") for url in bound]
     assert auto.error == "not_found"
     assert (booking.status, booking.body["statusCode"], booking.body["path"]) == (404, 404, "/chat/nothing/here")
+
+
+async def test_a_stack_listens_where_the_team_document_says(
+    stack: Stack, http: ClientSession, token: TokenOf, closing: AsyncExitStack
+) -> None:
+    """Three above `PORT`, in the document's namespace and at its path of Engine.IO's."""
+    url = f"http://127.0.0.1:{stack.ports.team}"
+    assert (await Api(http, url, token("alice"))("GET", "/nowhere")).body["code"] == 404
+    credentials = {"token": f"Bearer {token('alice')}", "userId": "alice"}
+    for options in ({"namespace": "/chat/"}, {"namespace": "/", "socketio_path": "chat"}):
+        person = SioPerson(url, auth=credentials, **options)
+        assert "rooms" in await (await closing.enter_async_context(person)).expect("chat:init_data")
 
 
 async def test_all_listeners_are_drained(gateway_with: GatewayWith, http: ClientSession) -> None:

@@ -79,7 +79,7 @@ async def test_events_made_up(ground: Ground, token: TokenOf, http: ClientSessio
     def made(batch: list[tuple[str, Any]]) -> None:
         examples.extend(batch)
 
-    examples: list[tuple[str, Any]] = []
+    examples: list[tuple[str, Any]] = [("join_room", ""), ("join_room", "€"), ("join_room", {"roomId": "x" * 200})]
     made()
     for number, (name, payload) in enumerate(examples):
         await bare.send_text(f"42/chat,{number}{json.dumps([name, payload])}")
