@@ -14,7 +14,7 @@ from services.gateway.dialects.rows import Dialect, Route, Say
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.edge import Edge, token_of
 from services.gateway.register import Register
-from services.gateway.rest import BODILESS, Handler, existed, failure_of, json_body
+from services.gateway.rest import BODILESS, Handler, error_headers, existed, failure_of, json_body
 from services.gateway.sio.voice import now, said
 from services.gateway.steps import Steps
 from shared.auth import Identity
@@ -110,4 +110,5 @@ def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Res
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
     known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
     body = dialect.problem.model_validate(known).model_dump_json()
-    return web.Response(text=body, status=error.row.status, content_type="application/json")
+    headers = error_headers(error)
+    return web.Response(text=body, status=error.row.status, content_type="application/json", headers=headers)
