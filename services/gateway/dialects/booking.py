@@ -91,6 +91,7 @@ BOOKING = dialect(
     ),
     emit=(
         Emit(messages.MessageCreated, "new_message", Message),
+        Emit(messages.MessageUpdated, "message_updated", Message),
         Emit(messages.MessageDeleted, "message_deleted", Deleted),
         Emit(messages.ReceiptsUpdated, "messages_read", Read, each="receipts", when=lambda item: item["read_seq"] > 0),
         Emit(presence.Typing, "user_typing", Typed, spares="user_id"),

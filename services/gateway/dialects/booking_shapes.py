@@ -1,8 +1,8 @@
 """What clients of the booking dialect send, and what they are shown."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at
 from services.gateway.dialects.steps import Phrase
@@ -103,6 +103,8 @@ class Message(Shape):
     file_name: str | None = at("attachment.name")
     file_size: int | None = at("attachment.size")
     metadata: dict[str, Any] | None = at("metadata")
+    is_edited: Annotated[bool, BeforeValidator(bool)] = at("edited_at", default=False)
+    edited_at: str | None = at("edited_at")
     created_at: str = at("created_at")
 
 
