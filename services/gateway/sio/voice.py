@@ -102,7 +102,10 @@ class DialectVoice(Voice):
     def farewell(self, code: int, reason: str) -> bytes:
         # Clients come back by themselves, unless they are told that the server does not want them.
         last = b"" if code in COME_BACK else self._seal(packets.disconnect(self.namespace))
-        return last + (close_frame(code, reason) if self.framed else separated(packets.CLOSE))
+        if self.framed:
+            return last + close_frame(code, reason)
+        # The end of the session would overtake what the next request is to bring: who is told to go, goes.
+        return last or separated(packets.CLOSE)
 
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         try:
