@@ -100,7 +100,18 @@ async def mallory(socket: Callable[..., Any]) -> RawSocket:
 
 def test_every_text_is_among_them() -> None:
     """A field that is new here must be given a value, or be known as something else than a text."""
-    known = {*FILLING, *COMPOSED, "metadata", "limit", "before", "around", "offset", "version", "with_members"}
+    known = {
+        *FILLING,
+        *COMPOSED,
+        "metadata",
+        "limit",
+        "before",
+        "around",
+        "offset",
+        "version",
+        "with_members",
+        "announce",
+    }
     known |= {"attachment", "location", "mentions", "external", "muted", "closed", "favorite"}
     assert {field for wire in ROWS.values() for field in wire.model_fields} <= known
 
