@@ -90,6 +90,8 @@ class Party:
         self.people = people
         self.api = api
         self.refused: list[Any] = []
+        self.deleted: set[str] = set()
+        """What was taken back, of which the native client may not have heard yet."""
 
     def of(self, author: str, chance: random.Random) -> str | None:
         """The id of one of somebody's messages that are there, as far as the native client knows."""
@@ -98,6 +100,7 @@ class Party:
             for event in self.native.log
             if event.type == "message.created" and event.data["sender"]["id"] == author
         }
+        mine -= self.deleted
         there = [message_id for message_id in seen_natively(self.native) if message_id in mine]
         return chance.choice(there) if there else None
 
@@ -133,6 +136,7 @@ class Party:
 
     async def delete(self, who: str, message_id: str) -> Any:
         """Take back what one has said."""
+        self.deleted.add(message_id)
         match who:
             case "native":
                 return await self.native.call("message.delete", {"message_id": message_id})
