@@ -106,10 +106,11 @@ async def test_a_neighbour_of_a_flood_keeps_its_latency(
     idle = await measure()
     async with flooding(stack.gateway_urls[0], token("mallory")) as answered:
         beside = await measure()
+    afterwards = await measure()  # the machine may have become slower meanwhile, for others' reasons
     assert answered["overloaded"] > LATENCIES, answered
     assert answered["ok"] > 0
-    assert statistics.median(beside) < FACTOR * statistics.median(idle)
-    assert p99(beside) < FACTOR * p99(idle)
+    assert statistics.median(beside) < FACTOR * max(map(statistics.median, (idle, afterwards)))
+    assert p99(beside) < FACTOR * max(map(p99, (idle, afterwards)))
 
 
 @asynccontextmanager
