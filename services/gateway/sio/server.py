@@ -145,7 +145,7 @@ class Sessions:
             if len(self._server.eio.sockets) >= unlimited(self._serving.settings.max_connections):
                 raise ChatError(ErrorCode.OVERLOADED, "This gateway is full; try again later.", retry_after=5.0)
         elif (engine := self._server.eio.sockets.get(engine_id)) is not None and engine.closed:
-            raise ChatError(ErrorCode.INVALID, "This session is over: connect again.")
+            raise ChatError(ErrorCode.INVALID, "This Engine.IO connection has ended: connect again.")
         answer: web.StreamResponse = await self._server.handle_request(request)
         return answer
 

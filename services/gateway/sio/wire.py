@@ -155,7 +155,7 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
         request = environ["aiohttp.request"]
         assert isinstance(request, web.Request)  # noqa: S101 - engineio's driver says so
         if self._engine.upgrading:
-            raise ChatError(ErrorCode.INVALID, "This session goes over to another WebSocket already.")
+            raise ChatError(ErrorCode.INVALID, "This client is upgrading to another WebSocket already.")
         self._transport = request.transport
         self._sock = web.WebSocketResponse(max_msg_size=self.server.max_http_buffer_size, compress=False)
         await self._sock.prepare(request)
