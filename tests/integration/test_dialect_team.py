@@ -31,6 +31,18 @@ async def test_what_is_sent_reaches_the_room(people: People, client: ClientOf) -
         }
 
 
+async def test_what_is_sent_at_once_comes_after_the_greeting(people: People, client: ClientOf) -> None:
+    """Clients emit without waiting for `chat:init_data`: they are told what they have said, each time."""
+    owner = await client("alice")
+    room = await owner.create_room(members=["bob"])
+    for number in range(10):
+        bob = await people("bob")
+        await bob.emit("chat:send_message", {"roomId": room.id, "content": f"at once {number}"})
+        assert (await bob.expect("chat:message"))["content"] == f"at once {number}"
+        names = [heard.name for heard in bob.log if heard.name in {"chat:init_data", "chat:message"}]
+        assert names[0] == "chat:init_data"
+
+
 async def test_messages_change_and_go(people: People, client: ClientOf) -> None:
     """What their sender does to them is told as the document says."""
     owner = await client("alice")

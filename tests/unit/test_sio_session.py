@@ -37,6 +37,9 @@ class Suspended:
         else:
             self.done.append(done)
 
+    async def carry_out(self, *_: object) -> None:
+        """Those of a greeting are carried out at once."""
+
     def end(self, error: ChatError | None) -> None:
         """End the first that is under way."""
         self.done.pop(0)(error)
@@ -52,6 +55,14 @@ class Anything:
         """It is not too many."""
 
 
+class Roomless:
+    """A client's rooms, of which there are none."""
+
+    async def welcome(self, _connection: object) -> tuple[list[Any], list[bytes]]:
+        """They are looked up."""
+        return [], []
+
+
 async def client() -> tuple[Session, Suspended]:
     """A connected client that speaks the session dialect."""
     hub, _ = await gateway()
@@ -61,7 +72,7 @@ async def client() -> tuple[Session, Suspended]:
         settings=Settings(),
         hub=hub,
         dispatcher=cast("Any", Anything()),
-        subscriptions=nothing,
+        subscriptions=cast("Any", Roomless()),
         steps=cast("Any", steps),
         typists=nothing,
         watching=nothing,
@@ -72,7 +83,9 @@ async def client() -> tuple[Session, Suspended]:
     )
     one = connection(1)
     one.voice = voice
-    return Session(serving, one, voice), steps
+    session = Session(serving, one, voice)
+    await session.greet()
+    return session, steps
 
 
 def sends(session: Session, *events: tuple[str, Any]) -> None:

@@ -72,7 +72,8 @@ class Session:
         self.here: dict[str, Any] = {} if departure is None else departure.here
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
-        self._settling = False
+        self._settling = True
+        """Whether what is sent next waits; at first for the greeting, which lets the client follow its rooms."""
         self._resuming = False
         self._waiting: deque[Incoming] = deque()
         self.greeted = asyncio.Event()
@@ -115,7 +116,10 @@ class Session:
             greetings = [self.voice.say(row.say, known) for row in dialect.greet]
             connection.greet([b"".join([*greetings, *missed, *late])], self._serving.hub.now())
         finally:
-            self.greeted.set()
+            if not self.greeted.is_set():
+                self.greeted.set()
+                self._settling = False
+                self._resume()
 
     async def _missed(self, room_id: str, place: Place, state: JSON | None) -> list[bytes]:
         """Let the client hear of a room again; what it has missed there. Nothing, where it may not read it any more."""
