@@ -3,18 +3,21 @@
     == 1. A section: a test of its own, with people of its own
     # a remark
     alice {"name": "Alice"}                          who somebody is: claims of their token
-    alice connects {"auth": {"token": "$alice"}}     options of the client; these are the default, $alice is her token
+    alice connects {"auth": {"token": "$alice"}}     options of the client; by default her token, $alice, as the
+                                                     dialect's clients give it, in its first namespace
     alice > join_room {"roomId": "$room"} -> {…}     sends an event; after the arrow, what acknowledges it
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
-    alice !< message_deleted                         has not been told such an event until now
+    alice !< message_deleted                         has not been told such an event until now; with a payload: none such
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
+    alice with {"x-tenant-tag": "acme"} GET …        the same, with headers
     alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
+    alice refused {"auth": {}} -> {"message": "…"}   the same, with options
     alice disconnects
 
 `nobody` has no token. A line that begins with a blank goes on with the one before. `$name` is bound to what is there
 when it is first seen, and stands for that from then on; `...` stands for whatever is there: as a value, as the rest of
-an object's fields, or of an array.
+an object's fields, or of an array. A file's name up to the first hyphen is the dialect's.
 """
 
 import json
@@ -26,7 +29,7 @@ ANYTHING = "\0anything"
 REST = "\0rest"
 
 _LINE = re.compile(
-    r"(?P<who>\w+) (?P<soon>soon )?"
+    r"(?P<who>\w+) (?P<soon>soon )?(?:with (?P<headers>\{[^}]*\}) )?"
     r"(?P<verb>connects|disconnects|refused|!<|<|>|GET|POST|PUT|PATCH|DELETE)(?: (?P<what>.*))?"
 )
 _CLAIMS = re.compile(r"(?P<who>\w+) (?P<claims>\{.*)")
@@ -49,6 +52,7 @@ class Line:
     status: int = 0
     soon: bool = False
     """Whether it may take a moment until it is answered so."""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -102,7 +106,7 @@ def _line(number: int, text: str) -> Line:
     if verb in {"connects", "disconnects"}:
         return Line(number, who, verb, sent=parse(what) if what else {})
     if verb == "refused":
-        return Line(number, who, verb, got=parse(what))
+        return Line(number, who, verb, sent=parse(before) if after else {}, got=parse(after or before))
     name, _, payload = before.partition(" ")
     value = parse(payload) if payload else None
     if verb in {"<", "!<"}:
@@ -119,6 +123,7 @@ def _line(number: int, text: str) -> Line:
         got=parse(body) if body else None,
         status=int(status),
         soon=bool(found["soon"]),
+        headers=json.loads(found["headers"] or "{}"),
     )
 
 
