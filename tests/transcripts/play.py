@@ -1,8 +1,9 @@
 """Plays a section of a transcript against a running stack: python-socketio's client, and requests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import socketio
@@ -54,6 +55,8 @@ class Player:
                 await self._refused(line)
             case "disconnects":
                 await self._people.pop(line.who).client.disconnect()
+            case ">" if line.soon:
+                await self._until(partial(self._send, line))
             case ">":
                 await self._send(line)
             case "<":
@@ -64,7 +67,7 @@ class Player:
                 if heard := [data for data in log if line.got is None or self._fits(line.got, data)]:
                     raise Mismatch(f"it was told: {heard}")
             case method if line.soon:
-                await self._request_until(method, line)
+                await self._until(partial(self._request, method, line))
             case method:
                 await self._request(method, line)
 
@@ -104,15 +107,21 @@ class Player:
         else:
             self._bind(line.got, await person.call(line.name, payload))
 
-    async def _request_until(self, method: str, line: Line) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    await self._request(method, line)
-                except Mismatch:
-                    await asyncio.sleep(0.05)
-                else:
-                    return
+    async def _until(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Ask until it is answered so. Raises TimeoutError with what is wrong about the last answer."""
+        last: Mismatch | None = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        await attempt()
+                    except Mismatch as error:
+                        last = error
+                        await asyncio.sleep(0.05)
+                    else:
+                        return
+        except TimeoutError:
+            raise TimeoutError(str(last)) from last
 
     async def _request(self, method: str, line: Line) -> None:
         token = {} if line.who == NOBODY else {"Authorization": f"Bearer {self._bound[line.who]}"}

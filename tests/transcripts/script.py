@@ -7,17 +7,18 @@
                                                      dialect's clients give it, in its first namespace
     alice > join_room {"roomId": "$room"} -> {…}     sends an event; after the arrow, what acknowledges it
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
-    alice !< message_deleted                         has not been told such an event until now; with a payload: none such
+    alice !< message_deleted                         has not been told such an event until now, or none with this payload
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
     alice with {"x-tenant-tag": "acme"} GET …        the same, with headers
     alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
+    alice soon > get_online {…} -> {…}               likewise
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
     alice refused {"auth": {}} -> {"message": "…"}   the same, with options
     alice disconnects
 
 `nobody` has no token. A line that begins with a blank goes on with the one before. `$name` is bound to what is there
 when it is first seen, and stands for that from then on; `...` stands for whatever is there: as a value, as the rest of
-an object's fields, or of an array. A file's name up to the first hyphen is the dialect's.
+an object's fields, or of an array, at its end or its beginning. What a file's name has before a hyphen is the dialect.
 """
 
 import json
@@ -112,7 +113,7 @@ def _line(number: int, text: str) -> Line:
     if verb in {"<", "!<"}:
         return Line(number, who, verb, name, got=value)
     if verb == ">":
-        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None)
+        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None, soon=bool(found["soon"]))
     status, _, body = after.partition(" ")
     return Line(
         number,
@@ -167,7 +168,8 @@ def match(expected: Any, found: Any, bound: dict[str, Any], at: str = "") -> dic
         items = [item for item in expected if item != REST]
         if len(found) < len(items) or (whole and len(found) > len(items)):
             raise Mismatch(f"{at or 'it'} has {len(found)} items: {found}")
-        for number, (one, other) in enumerate(zip(items, found, strict=False)):
+        first = len(found) - len(items) if expected[:1] == [REST] else 0
+        for number, (one, other) in enumerate(zip(items, found[first:], strict=False), start=first):
             bound = match(one, other, bound, f"{at}[{number}]")
         return bound
     if type(expected) is not type(found) or fill(expected, bound) != found:
