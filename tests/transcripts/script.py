@@ -7,7 +7,7 @@
                                                      dialect's clients give it, in its first namespace
     alice > join_room {"roomId": "$room"} -> {…}     sends an event; after the arrow, what acknowledges it
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
-    alice !< message_deleted                         has not been told such an event until now, or none with this payload
+    alice !< message_deleted                         has not been told such an event until now, or none with such data
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
     alice with {"x-tenant-tag": "acme"} GET …        the same, with headers
     alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
