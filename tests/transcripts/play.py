@@ -59,17 +59,18 @@ class Player:
                 heard = await self._people[line.who].expect(line.name, lambda data: self._fits(line.got, data))
                 self._bind(line.got, heard)
             case "!<":
-                heard = [one.data for one in self._people[line.who].log if one.name == line.name]
+                told = [one.data for one in self._people[line.who].log if one.name == line.name]
+                heard = told if line.got is None else [data for data in told if self._fits(line.got, data)]
                 if heard:
                     raise Mismatch(f"it was told: {heard}")
             case method if line.soon:
                 await self._request_until(method, line)
             case method:
-                await self._request(method, line)
+                await asyncio.gather(*(self._request(method, line) for _ in range(line.times)))
 
     async def _connect(self, line: Line) -> None:
         options = {"auth": {"token": f"${line.who}"}, **line.sent}
-        person = SioPerson(self._home[line.who], **fill(options, self._bound))
+        person = SioPerson(self._home[line.who], **self._filled(line.who, options))
         self._people[line.who] = person
         await self._closing.enter_async_context(person)
 
@@ -77,15 +78,19 @@ class Player:
         client = socketio.AsyncClient(reconnection=False)
         told: list[Any] = []
         client.on("connect_error", told.append, namespace="/chat")
-        auth = {"token": self._bound.get(line.who)}
+        options = {"auth": {"token": self._bound.get(line.who)}, **line.sent}
         try:
-            await client.connect(self._home[line.who], namespaces=["/chat"], auth=auth)
+            await client.connect(self._home[line.who], namespaces=["/chat"], **self._filled(line.who, options))
         except socketio.exceptions.ConnectionError:
             self._bind(line.got, told[0])
         else:
             raise Mismatch("nothing was refused")
         finally:
             await client.disconnect()
+
+    def _filled(self, who: str, options: dict[str, Any]) -> dict[str, Any]:
+        filled: dict[str, Any] = fill(options, {**self._bound, "server": self._home[who]})
+        return filled
 
     async def _send(self, line: Line) -> None:
         person, payload = self._people[line.who], fill(line.sent, self._bound)
