@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import socketio
@@ -53,6 +54,8 @@ class Player:
                 await self._refused(line)
             case "disconnects":
                 await self._people.pop(line.who).client.disconnect()
+            case _ if line.soon:
+                await self._do_until(line)
             case ">":
                 await self._send(line)
             case "<":
@@ -63,8 +66,6 @@ class Player:
                 heard = told if line.got is None else [data for data in told if self._fits(line.got, data)]
                 if heard:
                     raise Mismatch(f"it was told: {heard}")
-            case method if line.soon:
-                await self._request_until(method, line)
             case method:
                 await asyncio.gather(*(self._request(method, line) for _ in range(line.times)))
 
@@ -99,11 +100,11 @@ class Player:
         else:
             self._bind(line.got, await person.call(line.name, payload))
 
-    async def _request_until(self, method: str, line: Line) -> None:
+    async def _do_until(self, line: Line) -> None:
         async with asyncio.timeout(PATIENCE):
             while True:
                 try:
-                    await self._request(method, line)
+                    await self._play(replace(line, soon=False))
                 except Mismatch:
                     await asyncio.sleep(0.05)
                 else:

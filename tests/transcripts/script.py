@@ -9,7 +9,7 @@
     alice !< message_deleted                         has not been told such an event until now
     alice !< message_deleted {"messageId": "$old"}   nor one with this payload
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
-    alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
+    alice soon GET /chat/rooms/$room -> 200 {…}      the same, or `soon >`: it takes a moment, asked until it is so
     alice 999 times POST /chat/messages {…} -> 201   the same so often, all of it at once
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
     alice refused {"auth": {}} -> {"message": "…"}   the same, with options of the client
@@ -113,7 +113,7 @@ def _line(number: int, text: str) -> Line:
     if verb in {"<", "!<"}:
         return Line(number, who, verb, name, got=value)
     if verb == ">":
-        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None)
+        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None, soon=bool(found["soon"]))
     status, _, body = after.partition(" ")
     return Line(
         number,

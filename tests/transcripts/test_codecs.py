@@ -34,6 +34,8 @@ EXTRAS = {
     "by": "alice",
     "edited_at": MOMENT,
     "last_seen": MOMENT,
+    "latitude": 48.8566,
+    "longitude": 2.3522,
     "metadata": {},
     "mime_type": "image/png",
     "reply_to": MESSAGE,

@@ -21,9 +21,16 @@ def test_a_request_may_be_made_often() -> None:
     """Once, where nothing is said."""
     many = only_line('alice 999 times POST /chat/messages {"content": "x"} -> 201 {...}')
     assert (many.who, many.times, many.verb, many.name, many.status) == ("alice", 999, "POST", "/chat/messages", 201)
-    assert (only_line("alice GET /chat -> 200").times, only_line("alice soon GET /chat -> 200").soon) == (1, True)
+    assert only_line("alice GET /chat -> 200").times == 1
     with pytest.raises(ValueError, match="line 2"):
         only_line("alice 0 times GET /chat -> 200")
+
+
+@pytest.mark.parametrize("what", ["GET /chat -> 200", "> get_online {} -> {...}"])
+def test_what_is_asked_may_take_a_moment(what: str) -> None:
+    """Over REST or a socket."""
+    assert only_line(f"alice soon {what}").soon
+    assert not only_line(f"alice {what}").soon
 
 
 def test_a_refusal_has_options_where_it_has_an_arrow() -> None:
