@@ -1,9 +1,9 @@
 """Plays a section of a transcript against a running stack: python-socketio's client, and requests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import socketio
@@ -55,21 +55,20 @@ class Player:
                 await self._refused(line)
             case "disconnects":
                 await self._people.pop(line.who).client.disconnect()
-            case ">" if line.soon:
-                await self._until(partial(self._send, line))
+            case _ if line.soon:
+                await self._do_until(line)
             case ">":
                 await self._send(line)
             case "<":
                 heard = await self._people[line.who].expect(line.name, lambda data: self._fits(line.got, data))
                 self._bind(line.got, heard)
             case "!<":
-                log = [one.data for one in self._people[line.who].log if one.name == line.name]
-                if heard := [data for data in log if line.got is None or self._fits(line.got, data)]:
+                told = [one.data for one in self._people[line.who].log if one.name == line.name]
+                heard = told if line.got is None else [data for data in told if self._fits(line.got, data)]
+                if heard:
                     raise Mismatch(f"it was told: {heard}")
-            case method if line.soon:
-                await self._until(partial(self._request, method, line))
             case method:
-                await self._request(method, line)
+                await asyncio.gather(*(self._request(method, line) for _ in range(line.times)))
 
     async def _connect(self, line: Line) -> None:
         person = SioPerson(self._home[line.who], **self._options(line))
@@ -98,7 +97,8 @@ class Player:
         if "userId" in self._dialect.demands:
             auth["userId"] = line.who
         options = {"namespace": self._dialect.namespaces[0], "auth": auth, **line.sent}
-        return {name: fill(value, self._bound) for name, value in options.items()}
+        filled: dict[str, Any] = fill(options, {**self._bound, "server": self._home[line.who]})
+        return filled
 
     async def _send(self, line: Line) -> None:
         person, payload = self._people[line.who], fill(line.sent, self._bound)
@@ -107,14 +107,14 @@ class Player:
         else:
             self._bind(line.got, await person.call(line.name, payload))
 
-    async def _until(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Ask until it is answered so. Raises TimeoutError with what is wrong about the last answer."""
+    async def _do_until(self, line: Line) -> None:
+        """Do it until it is answered so. Raises TimeoutError with what is wrong about the last answer."""
         last: Mismatch | None = None
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
                     try:
-                        await attempt()
+                        await self._play(replace(line, soon=False))
                     except Mismatch as error:
                         last = error
                         await asyncio.sleep(0.05)

@@ -7,18 +7,20 @@
                                                      dialect's clients give it, in its first namespace
     alice > join_room {"roomId": "$room"} -> {…}     sends an event; after the arrow, what acknowledges it
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
-    alice !< message_deleted                         has not been told such an event until now, or none with such data
+    alice !< message_deleted                         has not been told such an event until now
+    alice !< message_deleted {"messageId": "$old"}   nor one with this payload
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
     alice with {"x-tenant-tag": "acme"} GET …        the same, with headers
-    alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
-    alice soon > get_online {…} -> {…}               likewise
+    alice soon GET /chat/rooms/$room -> 200 {…}      the same, or `soon >`: it takes a moment, asked until it is so
+    alice 999 times POST /chat/messages {…} -> 201   the same so often, all of it at once
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
-    alice refused {"auth": {}} -> {"message": "…"}   the same, with options
+    alice refused {"auth": {}} -> {"message": "…"}   the same, with options of the client
     alice disconnects
 
 `nobody` has no token. A line that begins with a blank goes on with the one before. `$name` is bound to what is there
-when it is first seen, and stands for that from then on; `...` stands for whatever is there: as a value, as the rest of
-an object's fields, or of an array, at its end or its beginning. What a file's name has before a hyphen is the dialect.
+when it is first seen, and stands for that from then on; in options, `$server` is where the client connects. `...`
+stands for whatever is there: as a value, as the rest of an object's fields, or of an array, at its end or its
+beginning; `"x" * 3` for `"xxx"`. What a file's name has before a hyphen is the dialect.
 """
 
 import json
@@ -30,11 +32,11 @@ ANYTHING = "\0anything"
 REST = "\0rest"
 
 _LINE = re.compile(
-    r"(?P<who>\w+) (?P<soon>soon )?(?:with (?P<headers>\{[^}]*\}) )?"
+    r"(?P<who>\w+) (?:(?P<soon>soon )|(?P<times>[1-9]\d*) times )?(?:with (?P<headers>\{[^}]*\}) )?"
     r"(?P<verb>connects|disconnects|refused|!<|<|>|GET|POST|PUT|PATCH|DELETE)(?: (?P<what>.*))?"
 )
 _CLAIMS = re.compile(r"(?P<who>\w+) (?P<claims>\{.*)")
-_TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|\.\.\.|[{}\[\]]|[^"{}\[\].]+|\.')
+_TOKENS = re.compile(r'"(?:\\.|[^"\\])*"(?: \* \d+)?|\.\.\.|[{}\[\]]|[^"{}\[\].]+|\.')
 ARROW = " -> "
 
 
@@ -53,6 +55,8 @@ class Line:
     status: int = 0
     soon: bool = False
     """Whether it may take a moment until it is answered so."""
+    times: int = 1
+    """How often it is done, all at once and to the same end."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -124,6 +128,7 @@ def _line(number: int, text: str) -> Line:
         got=parse(body) if body else None,
         status=int(status),
         soon=bool(found["soon"]),
+        times=int(found["times"] or 1),
         headers=json.loads(found["headers"] or "{}"),
     )
 
@@ -140,6 +145,9 @@ def parse(text: str) -> Any:
         if token == "...":
             rest = inside and "".join(out).rstrip()[-1] in "{[,"
             token = json.dumps(REST) + (": 0" if inside[-1] == "{" else "") if rest else json.dumps(ANYTHING)  # noqa: PLW2901
+        elif token[0] == '"' and token[-1] != '"':
+            text, _, times = token.rpartition(" * ")
+            token = json.dumps(json.loads(text) * int(times))  # noqa: PLW2901
         out.append(token)
     return json.loads("".join(out))
 
