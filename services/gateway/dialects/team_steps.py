@@ -24,11 +24,6 @@ def called(user: JSON) -> str:
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def room_ids(known: JSON) -> list[str]:
-    """The ids of the rooms of `list`."""
-    return [room["id"] for room in known["list"]["rooms"]]
-
-
 def shown_rooms(known: JSON) -> list[JSON]:
     """The rooms of `rooms`, each with the name and avatar that `me` sees: of two, they are the other one's."""
     return [shown_room(room, known["me"]["id"]) for room in known["rooms"]]
