@@ -28,7 +28,6 @@ from services.gateway.dialects.rows import (
     Type,
     Unfollow,
     Watch,
-    look_up,
 )
 from services.gateway.dispatch import Answered
 from services.gateway.hub import Hub
@@ -114,17 +113,17 @@ class Steps:
         """Begin what takes a while; False where it is left out."""
         _, known, _, _ = run
         match step:
-            case Ask(given=At() as given) | Follow(given=At() as given) if not look_up(known, given.path):
+            case Ask(given=At() as given) | Follow(given=At() as given) if not given.of(known):
                 return False
             case Ask():
                 self._ask(step, resolved(step.fields, known), (), run)
             case Either():
                 self._ask_first(step.asks, step, run)
             case Follow():
-                room_id = str(look_up(known, step.room.path))
+                room_id = str(step.room.of(known))
                 self._tasks.spawn(self._follow(room_id, self._told(run, room_id), run), "follow")
             case Watch():
-                self._tasks.spawn(self._watch(look_up(known, step.users.path) or [], run), "watch")
+                self._tasks.spawn(self._watch(step.users.of(known) or [], run), "watch")
         return True
 
     def _ask(self, step: Ask, fields: JSON, before: Sequence[Any], run: Run) -> None:
@@ -208,19 +207,19 @@ class Steps:
     def _at_once(self, step: Need | Make | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         match step:
             case Need():
-                if look_up(known, step.value.path) is None:
+                if step.value.of(known) is None:
                     raise ChatError(ErrorCode.INVALID, step.missing)
             case Make():
                 known[step.into] = step.how(known)
             case Keep():
                 keep(asker.here, step, known)
             case Announce():
-                self._onlookers.announce(_socket(asker), str(look_up(known, step.room.path)))
+                self._onlookers.announce(_socket(asker), str(step.room.of(known)))
             case Unfollow():
-                self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
+                self._hub.unsubscribe(_socket(asker), str(step.room.of(known)))
             case Type():
-                started = look_up(known, step.started.path) if isinstance(step.started, At) else step.started
-                room_id = str(look_up(known, step.room.path))
+                started = step.started.of(known) if isinstance(step.started, At) else step.started
+                room_id = str(step.room.of(known))
                 self._typists.typing(_socket(asker), room_id, started=bool(started))
 
 
@@ -228,20 +227,20 @@ def resolved(fields: Mapping[str, Any], known: JSON) -> JSON:
     """The fields of a request, those left out of which nothing is known."""
     values = {}
     for name, value in fields.items():
-        found = look_up(known, value.path) if isinstance(value, At) else value
+        found = value.of(known) if isinstance(value, At) else value
         if found is not None:
             values[name] = found
     return values
 
 
 def _one_by_one(step: Each, known: JSON) -> Iterator[Step]:
-    for item in look_up(known, step.over.path) or ():
+    for item in step.over.of(known) or ():
         yield replace(step.ask, fields=resolved(step.ask.fields, {**known, "item": item}))
 
 
 def keep(here: dict[str, Any], step: Keep, known: JSON) -> None:
     """Let a socket remember something, or forget it."""
-    value = None if step.value is None else look_up(known, step.value.path)
+    value = None if step.value is None else step.value.of(known)
     if value is None:
         here.pop(step.name, None)
     else:

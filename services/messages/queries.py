@@ -1,7 +1,7 @@
 """The read side: history, sync, revisions, states and receipts. Any worker answers; nothing here changes anything."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -43,6 +43,14 @@ from shared.logging import get_logger
 log = get_logger(__name__)
 
 
+class _Place(NamedTuple):
+    """From where on somebody wants to know what has changed: the same for all who ask so."""
+
+    room_id: str
+    cursor: str | None
+    limit: int
+
+
 class QueryHandler:
     """Answers message queries."""
 
@@ -52,6 +60,8 @@ class QueryHandler:
         self._access = access
         self._heads = Gathered(repository.heads)
         self._marks = Gathered(repository.marks)
+        # Whoever lost the same connection to the world comes back to a room with the same cursor: it is read once.
+        self._since = Gathered(self._read_since)
         self._table: dict[type[Query], Callable[[Actor, Any], Awaitable[View]]] = {
             GetHistory: self._history,
             GetMessage: self._message,
@@ -219,36 +229,41 @@ class QueryHandler:
 
     async def _sync(self, actor: Actor, query: Sync) -> SyncView:
         readable, refused = await self._readable(actor, set(query.cursors))
-        heads = await self._heads.get(readable)
-        answers = await together(
-            *(self._sync_alone(room_id, query.cursors[room_id], heads[room_id], query.limit) for room_id in readable)
-        )
-        rooms = {room_id: answer for room_id, answer in zip(readable, answers, strict=True) if answer is not None}
-        rooms = await self._sync_with_quotes(rooms, _cleared(heads))
-        broken = dict.fromkeys(set(readable) - rooms.keys(), ErrorCode.INTERNAL.value)
+        places = {room_id: _Place(room_id, query.cursors[room_id], query.limit) for room_id in readable}
+        found = await self._since.get(places.values())
+        rooms = {room_id: found[place] for room_id, place in places.items() if place in found}
+        broken = dict.fromkeys(places.keys() - rooms.keys(), ErrorCode.INTERNAL.value)
         return SyncView(rooms=rooms, errors=refused | broken)
 
+    async def _read_since(self, places: Collection[_Place]) -> dict[_Place, RoomSyncView]:
+        """What has changed since each of the places; absent where a stored message cannot be read."""
+        heads = await self._repository.heads({place.room_id for place in places})
+        answers = await together(*(self._sync_alone(place, heads[place.room_id]) for place in places))
+        rooms = {place: answer for place, answer in zip(places, answers, strict=True) if answer is not None}
+        return await self._sync_with_quotes(rooms, _cleared(heads))
+
     async def _sync_with_quotes(
-        self, rooms: dict[str, RoomSyncView], cleared: Mapping[str, int]
-    ) -> dict[str, RoomSyncView]:
+        self, rooms: dict[_Place, RoomSyncView], cleared: Mapping[str, int]
+    ) -> dict[_Place, RoomSyncView]:
         views = [view for room in rooms.values() for view in room.messages]
         whole = await self._with_quotes(views, cleared)
         if whole is views:
             return rooms
         rest = iter(whole)
         return {
-            room_id: room.model_copy(update={"messages": [next(rest) for _ in room.messages]})
-            for room_id, room in rooms.items()
+            place: room.model_copy(update={"messages": [next(rest) for _ in room.messages]})
+            for place, room in rooms.items()
         }
 
-    async def _sync_alone(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView | None:
+    async def _sync_alone(self, place: _Place, head: Head) -> RoomSyncView | None:
         try:
-            return await self._sync_room(room_id, cursor, head, limit)
+            return await self._sync_room(place, head)
         except ValidationError as error:  # a stored message that cannot be read fails its room, not the others
-            log.error("room cannot be synced", room_id=room_id, error=type(error).__name__)
+            log.error("room cannot be synced", room_id=place.room_id, error=type(error).__name__)
             return None
 
-    async def _sync_room(self, room_id: str, cursor: str | None, head: Head, limit: int) -> RoomSyncView:
+    async def _sync_room(self, place: _Place, head: Head) -> RoomSyncView:
+        room_id, cursor, limit = place
         epoch, seq, rev, cleared = head.timeline
         known_epoch, known_rev = (cursor or "0:0").split(":")
         reset = cursor is None or known_epoch != epoch or int(known_rev) > rev

@@ -10,6 +10,7 @@ from collections.abc import Collection as Some
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from services.messages.documents import (
@@ -212,20 +213,16 @@ class Repository:
                 mentioned=state.get("mentioned", state["seq"]),
             )
         newer = [{"room_id": room_id, "rev": {"$gt": head.timeline.rev}} for room_id, head in heads.items()]
-        async for document in self._messages.find({"$or": newer}):
-            head, seq, rev = heads[document["room_id"]], document.get("seq", 0), document["rev"]
-            epoch, last_seq, last_rev, cleared = head.timeline
-            cleared = max(cleared, document.get("cleared", 0))
-            head.timeline = Timeline(epoch, max(last_seq, seq, cleared), max(last_rev, rev), cleared)
-            if not seq:  # the clearing itself
-                continue
-            if document.get("mentions"):
-                head.mentioned = max(head.mentioned, seq)
-            for message in readable([document], message_of):
-                sender = message.view.sender.id
-                head.own[sender] = max(seq, head.own.get(sender, 0))
-                if head.last is None or seq >= head.last.view.seq:
-                    head.last = message
+        written: dict[str, list[Document]] = {}
+        for document in await self._messages.find({"$or": newer}).to_list(None):
+            _move(heads[document["room_id"]], document)
+            if "seq" in document:  # else it is the clearing
+                written.setdefault(document["room_id"], []).append(document)
+        for room_id, documents in written.items():  # read from the last one on, and no more than that
+            documents.sort(key=_SEQ, reverse=True)
+            last, head = next(readable(documents, message_of), None), heads[room_id]
+            if last is not None and (head.last is None or last.view.seq >= head.last.view.seq):
+                head.last = last
         for head in heads.values():
             if head.last is not None and head.last.view.seq <= head.timeline.cleared:
                 head.last = None
@@ -317,6 +314,22 @@ class Repository:
         )
         await self._receipts.delete_many({"room_id": room_id})
         return (await self._messages.delete_many({"room_id": room_id, "created_at": {"$lte": until}})).deleted_count
+
+
+_SEQ = itemgetter("seq")
+
+
+def _move(head: Head, document: Document) -> None:
+    """Let a head catch up with a stored message or clearing; all but `last`."""
+    timeline, seq = head.timeline, document.get("seq", 0)
+    cleared = max(timeline.cleared, document.get("cleared", 0))
+    head.timeline = Timeline(
+        timeline.epoch, max(timeline.seq, seq, cleared), max(timeline.rev, document["rev"]), cleared
+    )
+    if seq and document.get("mentions"):
+        head.mentioned = max(head.mentioned, seq)
+    if seq and isinstance(sender := document.get("sender"), dict) and isinstance(user_id := sender.get("id"), str):
+        head.own[user_id] = max(seq, head.own.get(user_id, 0))
 
 
 async def together(*reads: Any) -> list[Any]:

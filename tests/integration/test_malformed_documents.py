@@ -140,6 +140,18 @@ async def test_an_unreadable_message_costs_its_room_alone(mongo: Mongo, alice: P
     assert (await again.send(healthy.id, "goes on")).seq == 2
 
 
+async def test_the_last_message_that_can_be_read_is_a_rooms_last(mongo: Mongo, alice: Person, client: Any) -> None:
+    """Also before the room's summary has caught up; what cannot be read counts all the same."""
+    room = await alice.create_room()
+    await alice.send(room.id, "readable")
+    poison = await alice.send(room.id, "to be broken")
+    await mongo.collection("messages").update_one({"_id": poison.message_id}, {"$set": {"sender": "nobody"}})
+    await mongo.collection("room_state").delete_one({"_id": room.id})
+    again: Person = await client("alice")
+    [shown] = [shown for shown in again.ready["rooms"] if shown["id"] == room.id]
+    assert (shown["last_message"]["content"], shown["seq"]) == ("readable", 2)
+
+
 async def test_an_unreadable_room_is_left_out_of_its_members_list(mongo: Mongo, alice: Person, client: Any) -> None:
     """Its members connect, and are in all their other rooms."""
     broken, healthy = await alice.create_room(), await alice.create_room()

@@ -198,6 +198,22 @@ async def test_one_sync_serves_many_rooms_and_names_those_it_may_not(client: Cli
     assert answer.errors == {closed: "forbidden", "nowhere": "not_found"}
 
 
+async def test_who_asks_together_from_the_same_place_is_told_the_same_if_they_may_read(client: ClientOf) -> None:
+    """The read is shared, the right to it is not: an outsider gets no page."""
+    people = [await client(name) for name in ("alice", "bob")]
+    mallory = await client("mallory")
+    room, _ = await room_with(people[0], 3)
+    places = ["0:0", "0:1", None]
+    asked = [(person, place) for _ in range(5) for place in places for person in (*people, mallory)]
+    answers = await asyncio.gather(*(person.sync({room: place}) for person, place in asked))
+    for (person, place), answer in zip(asked, answers, strict=True):
+        if person in people:
+            seqs = [2, 3] if place == "0:1" else [1, 2, 3]
+            assert [message.seq for message in answer.rooms[room].messages] == seqs
+        else:
+            assert (answer.rooms, answer.errors) == ({}, {room: "forbidden"})
+
+
 async def test_a_room_made_anew_is_another_history(client: ClientOf) -> None:
     """New epoch, counted from 1; an old cursor gets a reset."""
     alice, service = await client("alice"), await client("service", roles=("service",))

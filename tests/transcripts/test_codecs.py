@@ -68,7 +68,7 @@ def test_what_is_sent_is_read(dialect: Dialect, line: Line) -> None:
     except ChatError as error:
         assert "does not tell" in error.message  # noqa: PT017 - several dialects have it, which is allowed
     failed = isinstance(line.got, dict) and "code" in line.got
-    answer = dialect.failure if failed else row.ack or next(iter(row.says[-1:]), None)
+    answer = dialect.failure if failed else row.acknowledges
     if line.got is not None and answer is not None:
         assert has_fields_of(_outermost(dialect, answer.shape), line.got)
 

@@ -6,7 +6,7 @@ steps, each of which reads what is known by then and adds to it. Pure: services.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -78,6 +78,16 @@ class At:
     """A value that is known by then, by its dotted path; where there is none, the field is left out."""
 
     path: str
+    _parts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_parts", _parts(self.path))
+
+    def of(self, known: Any) -> Any:
+        """The value; None where there is none."""
+        for part in self._parts:
+            known = known.get(part) if isinstance(known, dict) else _element(known, part)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +223,7 @@ class Say:
 class On:
     """What a socket may send: what it does, and what is said to the sender then.
 
-    The last `Say` is also the acknowledgement, where the client wants one.
+    Where the client wants an acknowledgement, that is `ack`, or else the last `Say`.
     """
 
     name: str
@@ -224,11 +234,14 @@ class On:
     counted: bool = False
     leads: bool = False
     """Whether what is said comes before all that the socket is told meanwhile: a room's state before its changes."""
+    settles: bool = field(init=False)
+    """Whether what the socket sends next may rest on it: then that waits until this is done."""
+    acknowledges: Say | None = field(init=False)
+    """What acknowledges it."""
 
-    @property
-    def settles(self) -> bool:
-        """Whether what the socket sends next may rest on it: then that waits until this is done."""
-        return any(isinstance(step, Follow | Keep) for step in self.steps)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "acknowledges", self.ack or next(reversed(self.says), None))
+        object.__setattr__(self, "settles", any(isinstance(step, Follow | Keep) for step in self.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,10 +353,12 @@ def _parts(path: str) -> tuple[str, ...]:
 def look_up(known: Any, path: str) -> Any:
     """What is at a dotted path, None where nothing is."""
     for part in _parts(path):
-        if isinstance(known, Mapping):
-            known = known.get(part)
-        elif isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):
-            known = known[int(part)]
-        else:
-            return None
+        known = known.get(part) if isinstance(known, dict) else _element(known, part)
     return known
+
+
+def _element(known: Any, part: str) -> Any:
+    """An element of a list by its number; None of anything else."""
+    if isinstance(known, list | tuple) and part.isdigit() and int(part) < len(known):
+        return known[int(part)]
+    return None

@@ -6,6 +6,7 @@ An Engine.IO message is `4`, then the packet: `2/chat,12["name",{…}]` is an ev
 acknowledged as number 12; `3/chat,12[{…}]` acknowledges it; `1/chat,` ends the connection to the namespace.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -108,5 +109,6 @@ CLOSE = b"1"
 """The end of an Engine.IO session, without a word to the client: some do not connect again after this packet."""
 
 
+@lru_cache(maxsize=32)
 def _of(namespace: str) -> bytes:
     return b"" if namespace == "/" else f"{namespace},".encode()

@@ -12,7 +12,7 @@ from services.gateway.changes import changes
 from services.gateway.connection import Connection
 from services.gateway.dialects import errors
 from services.gateway.dialects.choice import choose
-from services.gateway.dialects.rows import On, look_up
+from services.gateway.dialects.rows import On
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.hub import Hub
 from services.gateway.register import Register
@@ -272,11 +272,9 @@ class Session:
             self.post(b"".join(answers))
 
     def _answers(self, row: On, incoming: Incoming, known: JSON) -> list[bytes]:
-        answers = [
-            self.voice.say(say, known) for say in row.says if say.given is None or look_up(known, say.given.path)
-        ]
+        answers = [self.voice.say(say, known) for say in row.says if say.given is None or say.given.of(known)]
         if incoming.ack is not None:
-            answer = row.ack or next(iter(row.says[-1:]), None)
+            answer = row.acknowledges
             payload = BARE if answer is None else self.voice.payload(answer.kind, said(answer, known))
             answers.append(self.voice.ack(incoming.ack, payload))
         return answers

@@ -1,6 +1,6 @@
 """How a dialect's sockets are spoken to: its rows, as Socket.IO packets."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 from typing_extensions import override
 
-from services.gateway.dialects.rows import Dialect, Emit, Refresh, Say, look_up
+from services.gateway.dialects.rows import Dialect, Emit, Refresh, Say, Shape, look_up
 from services.gateway.frames import close_frame, frame
 from services.gateway.sio import packets
 from services.gateway.voices import MISSED, RESET, SUBSCRIBED, About, Voice
@@ -42,8 +42,12 @@ def now() -> str:
 
 @lru_cache(maxsize=1)
 def _instant(milliseconds: int) -> str:
-    text = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 class DialectVoice(Voice):
@@ -110,9 +114,11 @@ class DialectVoice(Voice):
     def _told(self, rows: tuple[Emit, ...], room: About | None, data: JSON) -> bytes:
         try:
             return b"".join(
-                self.event(row.name, self.payload(row.kind, row.shape.model_validate(item).model_dump_json().encode()))
-                for row in rows
-                for item in _items(row, room, data)
+                [
+                    self.event(row.name, self.payload(row.kind, _json(row.shape.model_validate(item))))
+                    for row in rows
+                    for item in _items(row, room, data)
+                ]
             )
         except ValidationError as error:  # one that a shape cannot say must not keep others from being told
             log.error("event not told", type=rows[0].event.TYPE, dialect=self.dialect.name, error=str(error)[:500])
@@ -138,7 +144,7 @@ class DialectVoice(Voice):
         if envelope is None:
             return payload
         wrapped = envelope.model_validate({"kind": kind, "payload": orjson.loads(payload), "now": now()})
-        return wrapped.model_dump_json().encode()
+        return _json(wrapped)
 
 
 class Voices:
@@ -160,28 +166,31 @@ def said(say: Say, known: Mapping[str, Any]) -> bytes:
     """The payload of something said: a shape of what is known, or a list of them."""
     source = look_up(known, say.of)
     if say.many:
-        return b"[%b]" % b",".join(say.shape.model_validate(item).model_dump_json().encode() for item in source or ())
-    return say.shape.model_validate(source).model_dump_json().encode()
+        return b"[%b]" % b",".join(_json(say.shape.model_validate(item)) for item in source or ())
+    return _json(say.shape.model_validate(source))
 
 
-def _items(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
+def _json(shape: Shape) -> bytes:
+    return shape.__pydantic_serializer__.to_json(shape)
+
+
+def _items(row: Emit, room: About | None, data: JSON) -> list[JSON]:
+    """What a row is told of, once each."""
+    parts = _parts(row, room, data)
+    if row.messages is None:
+        return parts
     names = data.get("names", {})
-    for whole in _parts(row, room, data):
-        if row.messages is None:
-            yield whole
-        else:
-            yield from ({**whole, "message_id": names[seq]} for seq in _seqs(row, whole) if seq in names)
+    return [{**whole, "message_id": names[seq]} for whole in parts for seq in _seqs(row, whole) if seq in names]
 
 
-def _parts(row: Emit, room: About | None, data: JSON) -> Iterator[JSON]:
+def _parts(row: Emit, room: About | None, data: JSON) -> list[JSON]:
     """What a row is told once for, or once for each of its messages."""
     beside: JSON = {"now": now()}
     if room is not None:
-        beside["room"] = {**(data.get("room") or {}), **room._asdict()}
-    for item in data.get(row.each, ()) if row.each else (data,):
-        whole = {**item, **beside}
-        if row.when(whole):
-            yield whole
+        shown = data.get("room")
+        beside["room"] = {**shown, **room._asdict()} if shown else room._asdict()
+    wholes = [{**item, **beside} for item in (data.get(row.each, ()) if row.each else (data,))]
+    return [whole for whole in wholes if row.when(whole)]
 
 
 def _seqs(row: Emit, item: JSON) -> Collection[int]:

@@ -179,7 +179,11 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
             self._gone_over = True
             self._taker.upgraded(self._engine, self._transport)
         while True:
-            await self._breathe()
+            self._number += 1
+            if self._number % BURST == 0:  # what has arrived is received without a pause otherwise, however much it is
+                await asyncio.sleep(self._taker.toll(self._engine.sid))
+            if self._engine.closed or self._engine.queue.qsize() > MAX_QUEUED:
+                raise OSError("the session is over, or the client does not read")
             message = await self._sock.receive()
             if message.type is WSMsgType.BINARY:
                 return bytes(message.data)
@@ -199,14 +203,6 @@ class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no t
             raise OSError("the WebSocket is no upgrade")
         text: str = message.data
         return text
-
-    async def _breathe(self) -> None:
-        """Let others have their turn; what has arrived is received without a pause otherwise, however much it is."""
-        self._number += 1
-        if self._number % BURST == 0:
-            await asyncio.sleep(self._taker.toll(self._engine.sid))
-        if self._engine.closed or self._engine.queue.qsize() > MAX_QUEUED:
-            raise OSError("the session is over, or the client does not read")
 
 
 async def translated(request: web.Request) -> dict[str, object]:

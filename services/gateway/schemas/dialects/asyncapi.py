@@ -172,7 +172,7 @@ class _Document:
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _ack(self, row: On) -> _Told:
-        answer = row.ack or next(iter(row.says[-1:]), None)
+        answer = row.acknowledges
         if answer is None:
             return _Told(row.name, "Done.", NOTHING, {"example": {}})
         return self._said(answer, summary_of(answer.shape), partial(self._rehearsal.heard, row))

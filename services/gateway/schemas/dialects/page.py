@@ -82,7 +82,7 @@ def _sent(dialect: Dialect, shapes: "_Shapes") -> Rows:
 
 
 def _ack(row: On, shapes: "_Shapes") -> str:
-    answer = row.ack or next(iter(row.says[-1:]), None)
+    answer = row.acknowledges
     return NOTHING if answer is None else shapes.said(answer)
 
 
