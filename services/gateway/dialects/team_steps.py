@@ -30,13 +30,14 @@ def shown_rooms(known: JSON) -> list[JSON]:
 
 
 def shown_room(room: JSON, me: str) -> JSON:
-    """A room with the name and avatar that a user sees. One without a name has those of its members."""
-    others = [_user(member) for member in room.get("members") or () if member["user_id"] != me]
+    """A room with the name and avatar that a user sees. One without a name has those of its other members, if any."""
+    members = [_user(member) for member in room.get("members") or ()]
+    others = [member for member in members if member["id"] != me]
     two = room["type"] == "direct" and others
     avatar = others[0].get("avatar") if two else look_up(room, "metadata.avatar")
     return {
         **room,
-        "name": (None if two else room.get("name")) or ", ".join(called(other) for other in others),
+        "name": (None if two else room.get("name")) or ", ".join(called(member) for member in others or members),
         "avatar": avatar if isinstance(avatar, str) else None,
     }
 
