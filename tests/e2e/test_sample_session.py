@@ -75,8 +75,8 @@ def check_what_is_told(alice: DrivenTalker) -> None:
 async def alice(begin: Begin, home: str, transports: dict[str, Any], token: TokenOf) -> DrivenTalker:
     """The program, as far as connecting and listening."""
     program = await begin(**transports)
-    await program.run(sample("session/connect.js", {SERVER: home, "your-jwt-token": token("alice")}))
-    await program.run(sample("session/listen.js"))
+    connecting = sample("session/connect.js", {SERVER: home, "your-jwt-token": token("alice")})
+    await program.run(connecting + sample("session/listen.js"))
     return program
 
 
@@ -130,8 +130,7 @@ async def test_by_a_cookie(
         await page.page.context.add_cookies([{"name": "token", "value": token("alice"), "url": home}])
     alice = page.talker()
     await alice.host()
-    await alice.run(sample("session/connect-cookie.js", {SERVER: home}))
-    await alice.run(sample("session/listen.js"))
+    await alice.run(sample("session/connect-cookie.js", {SERVER: home}) + sample("session/listen.js"))
     if cookie:
         await greeted(alice)
     else:

@@ -55,11 +55,11 @@ async def alice(
     program = await begin()
     server = stack.gateway_urls[0] if request.param == "port for all" else home
     if request.param == "websocket":
-        await program.run(connecting("connect-websocket", server, your_jwt_token=token("alice"), user_id="alice"))
+        begun = connecting("connect-websocket", server, your_jwt_token=token("alice"), user_id="alice")
     else:
-        await program.run(connecting("connect", server, YOUR_JWT_TOKEN=token("alice"), YOUR_USER_ID="alice"))
-    for piece in (sample("team/init.js"), sample("team/errors.js"), LISTEN, ROOMS, PEOPLE, FAVORITES):
-        await program.run(piece)
+        begun = connecting("connect", server, YOUR_JWT_TOKEN=token("alice"), YOUR_USER_ID="alice")
+    listening = (sample("team/init.js"), sample("team/errors.js"), LISTEN, ROOMS, PEOPLE, FAVORITES)
+    await program.run("\n".join((begun, *listening)))
     await program.expect("@connect" if request.param == "websocket" else "@upgrade")
     lists = await program.expect("chat:init_data")
     assert [shown["id"] for shown in lists["rooms"]] == [room]
