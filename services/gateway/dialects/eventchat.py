@@ -28,7 +28,6 @@ from services.gateway.dialects.eventchat_shapes import (
     PageOf,
     ParticipantOf,
     PeopleOf,
-    Problem,
     Receipt,
     Removed,
     Renamed,
@@ -58,7 +57,8 @@ from services.gateway.dialects.rows import (
     dialect,
     look_up,
 )
-from services.gateway.dialects.steps import EVERYTHING, attachment, by_activity, page_of, with_status
+from services.gateway.dialects.shapes import DetailedProblem
+from services.gateway.dialects.steps import EVERYTHING, WITH_STATES, attachment, page_of, with_status
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
@@ -109,12 +109,10 @@ def _target(known: JSON) -> JSON:
 
 # ── steps that several rows have ─────────────────────────────────────────────────────────────────────────────────
 
-STATES = (Ask(messages.GetRoomStates, {"room_ids": At("ids")}, "states"), Make("rooms", by_activity))
 WHOLE = (
     Ask(rooms.ListMembers, {"room_id": At("room.id"), "limit": 500}, "people"),
     Make("list", lambda known: {"rooms": [{**known["room"], "members": known["people"]["members"]}]}),
-    Make("ids", lambda known: [known["room"]["id"]]),
-    *STATES,
+    *WITH_STATES,
 )
 CHAT = (Ask(rooms.GetRoom, {"room_id": At("in.chat_id")}, "room"), *WHOLE)
 HISTORY = (
@@ -245,8 +243,7 @@ EVENTCHAT = dialect(
             Page,
             (
                 Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list"),
-                Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
-                *STATES,
+                *WITH_STATES,
                 Make("page", page_of),
             ),
             Chat,
@@ -326,5 +323,5 @@ EVENTCHAT = dialect(
         Route("DELETE", "/chat/message/{messageId}", MessageOf, DELETE, Gone, "Delete a message."),
     ),
     failure=Say("error", Failed),
-    problem=Problem,
+    problem=DetailedProblem,
 )

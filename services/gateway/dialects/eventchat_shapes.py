@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
+from services.gateway.dialects import shapes
 from services.gateway.dialects.rows import Shape, Wire, at
-from services.gateway.dialects.steps import Phrase
 
 MAX_PARTICIPANTS = 100
 """Participants that one request may name."""
@@ -51,10 +51,6 @@ PEOPLE = AliasChoices(
 
 
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Nothing(Wire):
-    """Nothing."""
 
 
 class Page(Wire):
@@ -378,19 +374,7 @@ class MessageStatus(Shape):
     readBy: list[str] = at("result.read_by")
 
 
-class Failed(Shape):
+class Failed(shapes.Failed):
     """Something was refused."""
 
-    message: str = at("error.message")
-    code: str = at("error.code")
-    event: str = at("event")
-    details: Any = at("error.details", omit=True)
-
-
-class Problem(Shape):
-    """An error of the REST API."""
-
-    statusCode: int = at("status")
-    message: str = at("error.message")
-    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)

@@ -37,7 +37,6 @@ from services.gateway.dialects.session_shapes import (
     Left,
     Message,
     MessageOf,
-    Nothing,
     PageOf,
     Problem,
     Read,
@@ -50,6 +49,7 @@ from services.gateway.dialects.session_shapes import (
     Typing,
     session_id,
 )
+from services.gateway.dialects.shapes import Nothing
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 

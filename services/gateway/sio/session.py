@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.gateway.changes import changes
 from services.gateway.connection import Connection
+from services.gateway.dialects import errors
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On
 from services.gateway.dispatch import Answered, Dispatcher
@@ -316,4 +317,4 @@ class Session:
 
 def _problem(name: str, error: ChatError) -> JSON:
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    return {"error": view, "event": name[:100], "status": error.row.status, "now": now()}
+    return errors.of_event(view, name, now())
