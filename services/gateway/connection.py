@@ -124,6 +124,8 @@ class Connection:
         if self.closed_at is not None or self.transport.is_closing():
             self.out.clear()
             return
+        if not self.out:
+            return
         if not self.greeted or self._held:
             if len(self.out) > MAX_UNGREETED:
                 self.close(CloseCode.SLOW_CONSUMER, "too much happened meanwhile; try again", now)
@@ -140,6 +142,11 @@ class Connection:
         self.out[:0] = greeting
         self._led += len(greeting) if self._held else 0
         self.flush(now)
+
+    def regreet(self, now: float) -> None:
+        """Gather from now on until it is greeted once more."""
+        self.flush(now)
+        self.greeted = False
 
     def hold(self, now: float) -> None:
         """Gather from now on, as something is being worked out that comes before it; `release` ends that."""

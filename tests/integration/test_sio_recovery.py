@@ -10,6 +10,8 @@ from tests.conftest import ClientOf, TokenOf
 from tests.harness.person import Person
 from tests.harness.sio import SioPerson
 
+ANSWERS = {"connected", "left_room"}
+
 
 class Bob:
     """A client of the booking dialect, which comes and goes."""
@@ -40,7 +42,7 @@ async def said(person: SioPerson, alice: Person, room_id: str, *contents: str) -
     """What somebody has been told of a room up to a fence, in order."""
     await alice.send(room_id, "fence")
     await person.expect("new_message", lambda data: data["content"] == "fence")
-    return [(heard.name, heard.data.get("content", "")) for heard in person.log if heard.name != "connected"]
+    return [(heard.name, heard.data.get("content", "")) for heard in person.log if heard.name not in ANSWERS]
 
 
 async def test_what_was_missed_comes_in_order_and_once(bob: Bob, client: ClientOf) -> None:
@@ -82,14 +84,17 @@ async def test_who_lost_the_room_hears_nothing_of_it(bob: Bob, client: ClientOf)
     await bob.go()
 
 
-async def test_a_client_that_knows_where_it_was_says_so(bob: Bob, client: ClientOf) -> None:
-    """By `auth.resume`, also where nothing is remembered of it."""
+@pytest.mark.parametrize("named", [{"dialect": "booking"}, {}])
+async def test_a_client_that_knows_where_it_was_says_so(bob: Bob, client: ClientOf, named: dict[str, str]) -> None:
+    """By `auth.resume`, also where nothing is remembered of it, nor known which API it was written for."""
     alice = await client("alice")
     room = await alice.create_room(members=["bob"])
     for number in range(3):
         await alice.send(room.id, f"message {number}")
     state = (await alice.call("rooms.states", {"room_ids": [room.id]}))["states"][0]
-    person = await bob.come(dialect="booking", resume={room.id: f"{state['epoch']}:1:1"})
+    person = await bob.come(resume={room.id: f"{state['epoch']}:1:1"}, **named)
+    if not named:  # what it sends tells
+        await person.call("leave_room", {"roomId": "another"})
     told = await said(person, alice, room.id)
     assert told == [("new_message", "message 1"), ("new_message", "message 2"), ("new_message", "fence")]
     await bob.go()

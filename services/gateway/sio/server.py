@@ -347,10 +347,8 @@ class Sessions:
 
     async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
         """Let what began by polling write to its WebSocket itself, once it is greeted."""
-        await session.greeted.wait()
         connection = session.connection
-        if connection is not None and connection.open:
-            session.go_over()
+        if connection is not None and await session.go_over():
             hand_over(engine, connection, Handover(transport))
             _upgraded.inc()
 
