@@ -70,7 +70,7 @@ class Connection:
 
     __slots__ = (
         "_held", "_led", "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity",
-        "in_flight", "malformed", "out", "refused", "seen_at", "standing", "stirred", "transport", "voice",
+        "in_flight", "malformed", "out", "refused", "seen_at", "slow", "standing", "stirred", "transport", "voice",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +98,8 @@ class Connection:
         self.refused = 0
         self.seen_at = now
         self.closed_at: float | None = None
+        self.slow = False
+        """Whether it was closed because it did not read."""
         self.stirred: Callable[[str], None] | None = None
         """Called when something has happened (its type) that a list of theirs shows."""
         self._limit = limit
@@ -134,6 +136,7 @@ class Connection:
         self.out.clear()
         if self.transport.get_write_buffer_size() > self._limit:
             _slow.inc()
+            self.slow = True
             self.close(CloseCode.SLOW_CONSUMER, "too slow: resume from your last rev", now)
 
     def greet(self, greeting: list[bytes], now: float) -> None:

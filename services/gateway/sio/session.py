@@ -17,7 +17,7 @@ from services.gateway.hub import Hub
 from services.gateway.register import Register
 from services.gateway.sio.lists import MAX_AT_ONCE, Lists
 from services.gateway.sio.packets import Incoming
-from services.gateway.sio.recall import Client, Departure, Place, Recall, places
+from services.gateway.sio.recall import Client, Departure, Place, Recall, Trail
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
@@ -72,6 +72,7 @@ class Session:
         self.here: dict[str, Any] = {} if departure is None else departure.here
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
+        self.trail = Trail(connection, self._places)
         self._settling = True
         """Whether what is sent next waits; at first for the greeting, which lets the client follow its rooms."""
         self._chosen = False
@@ -168,8 +169,9 @@ class Session:
         """The client is gone, maybe for a short while."""
         self.greeted.set()
         connection = self._connection
-        if self.voice.dialect.follows or connection.feeds:
-            departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
+        if self.voice.dialect.follows or connection.feeds or self._places:
+            left = self.trail.left() if connection.greeted else self._places
+            departure = Departure(self.voice.dialect.name, left, dict(self.here))
             self._serving.recall.keep(self.client, departure)
         self._serving.typists.forget(self._connection)
         self._serving.watching.forget(self._connection)
