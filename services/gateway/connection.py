@@ -70,7 +70,8 @@ class Connection:
 
     __slots__ = (
         "_held", "_led", "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity",
-        "in_flight", "malformed", "out", "refused", "seen_at", "slow", "standing", "stirred", "transport", "voice",
+        "in_flight", "malformed", "out", "quiet", "refused", "seen_at", "slow", "standing", "stirred", "transport",
+        "voice",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,8 @@ class Connection:
         self.voice = voice
         self.out: list[bytes] = []
         self.feeds: dict[str, Feed] = {}
+        self.quiet: dict[str, Feed] = {}
+        """Rooms that it has left, which its lists still show."""
         self.standing: dict[str, Standing] = {}
         self.follows_rooms = True
         self.greeted = False

@@ -65,6 +65,8 @@ class Feed:
     Each with what it was told when it came: what is later has been written to it.
     """
     joining: dict[Connection, _Join] = field(default_factory=dict)
+    quiet: set[Connection] = field(default_factory=set)
+    """Who has left the room and hears nothing of it, but is shown lists that change with it."""
     names: dict[int, str] = field(default_factory=dict)
     """The ids of some messages by their `seq`."""
 
@@ -79,7 +81,7 @@ class Feed:
     @property
     def unused(self) -> bool:
         """Whether nobody is subscribed."""
-        return not self.voices
+        return not self.voices and not self.quiet
 
     @property
     def connections(self) -> list[Connection]:

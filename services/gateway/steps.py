@@ -217,7 +217,7 @@ class Steps:
             case Announce():
                 self._onlookers.announce(_socket(asker), str(look_up(known, step.room.path)))
             case Unfollow():
-                self._hub.unsubscribe(_socket(asker), str(look_up(known, step.room.path)))
+                self._hub.leave(_socket(asker), str(look_up(known, step.room.path)))
             case Type():
                 started = look_up(known, step.started.path) if isinstance(step.started, At) else step.started
                 room_id = str(look_up(known, step.room.path))
