@@ -130,7 +130,7 @@ BOOKING = dialect(
             "/chat/rooms",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list", every="rooms"),
                 Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
                 *WITH_STATE,
                 Make("total", lambda known: len(known["rooms"])),

@@ -245,7 +245,7 @@ EVENTCHAT = dialect(
             "/chat",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list", every="rooms"),
                 Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
                 *STATES,
                 Make("page", page_of),

@@ -179,7 +179,7 @@ OUTING = dialect(
             "/chats",
             Everything,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list", every="rooms"),
                 Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
                 *WITH_STATE,
             ),
