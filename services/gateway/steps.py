@@ -44,7 +44,7 @@ from shared.service import Tasks
 Done = Callable[[ChatError | None], None]
 
 MAX_GATHERED = 1000
-"""Items of a list past which no further page of it is asked for."""
+"""Items of a list that comes in pages; what is past them is left out, as docs/dialects.md says."""
 
 FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 """What is answered of something that is not there for this caller."""
@@ -155,7 +155,7 @@ class Steps:
     ) -> None:
         rest, known, asker, done = run
         if step.every and result is not None:
-            result[step.every] = items = [*before, *result[step.every]]
+            result[step.every] = items = [*before, *result[step.every]][:MAX_GATHERED]
             if (after := result.get("next")) is not None and len(items) < MAX_GATHERED:
                 try:
                     self._ask(step, {**fields, "after": after}, items, run)
@@ -216,7 +216,7 @@ class Steps:
             case Announce():
                 self._onlookers.announce(_socket(asker), str(step.room.of(known)))
             case Unfollow():
-                self._hub.unsubscribe(_socket(asker), str(step.room.of(known)))
+                self._hub.leave(_socket(asker), str(step.room.of(known)))
             case Type():
                 started = step.started.of(known) if isinstance(step.started, At) else step.started
                 room_id = str(step.room.of(known))

@@ -124,7 +124,7 @@ BOOKING = dialect(
             "/chat/rooms",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list", every="rooms"),
                 *WITH_STATES,
                 Make("total", lambda known: len(known["rooms"])),
                 Make("page", page_of),

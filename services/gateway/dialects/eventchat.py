@@ -58,7 +58,7 @@ from services.gateway.dialects.rows import (
     look_up,
 )
 from services.gateway.dialects.shapes import DetailedProblem
-from services.gateway.dialects.steps import EVERYTHING, WITH_STATES, attachment, page_of, with_status
+from services.gateway.dialects.steps import EVERYTHING, WITH_STATES, attachment, before_live, page_of, with_status
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
@@ -118,9 +118,10 @@ CHAT = (Ask(rooms.GetRoom, {"room_id": At("in.chat_id")}, "room"), *WHOLE)
 HISTORY = (
     Ask(rooms.GetRoom, {"room_id": At("in.chat_id")}, "room"),
     Ask(messages.GetMessage, {"message_id": At("in.before")}, "mark", given=At("in.before")),
+    Make("before", lambda known: look_up(known, "mark.seq") or before_live(known)),
     Ask(
         messages.GetHistory,
-        {"room_id": At("in.chat_id"), "before": At("mark.seq"), "limit": At("in.limit")},
+        {"room_id": At("in.chat_id"), "before": At("before"), "limit": At("in.limit")},
         "history",
     ),
     Make("few", lambda known: known["room"]["member_count"] <= MANY),
@@ -163,7 +164,7 @@ MARK = {"room_id": At("target.room_id"), "seq": At("target.seq")}
 EVENTCHAT = dialect(
     "eventchat",
     on=(
-        On("join_chat", PageOf, (Follow(At("in.chat_id")), *HISTORY), (Say("chat_joined", Joined),)),
+        On("join_chat", PageOf, (Follow(At("in.chat_id")), *HISTORY), (Say("chat_joined", Joined),), leads=True),
         On("leave_chat", ChatOf, (Unfollow(At("in.chat_id")),), (Say("chat_left", InChat),)),
         On("get_messages", PageOf, HISTORY, (Say("messages", Messages),)),
         On("create_message", Send, SEND, ack=Say("", Sent), counted=True),
@@ -242,7 +243,7 @@ EVENTCHAT = dialect(
             "/chat",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list", every="rooms"),
                 *WITH_STATES,
                 Make("page", page_of),
             ),

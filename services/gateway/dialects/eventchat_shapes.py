@@ -57,7 +57,7 @@ class Page(Wire):
     """A page of a list, counted from 1."""
 
     page: int = Field(default=1, ge=1, le=1_000_000)
-    limit: int = Field(default=500, ge=1, le=500)
+    limit: int = Field(default=1000, ge=1, le=1000)
 
 
 class ChatOf(Wire):

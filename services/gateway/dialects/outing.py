@@ -172,7 +172,7 @@ OUTING = dialect(
             "/chats",
             Nothing,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list"),
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list", every="rooms"),
                 *CHATS,
             ),
             Chat,

@@ -26,6 +26,12 @@ def offset_of(known: JSON) -> int:
     return int((known["in"]["page"] - 1) * known["in"]["limit"])
 
 
+def before_live(known: JSON) -> int | None:
+    """Before which message a history ends that is followed by what a socket hears of a room from now on."""
+    seq = look_up(known, "state.seq")
+    return None if seq is None else int(seq) + 1
+
+
 def page_of(known: JSON) -> list[Any]:
     """The part of `rooms` that is `in.page`."""
     start = offset_of(known)
