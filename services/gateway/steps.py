@@ -97,6 +97,11 @@ class Steps:
         try:
             while (step := next(rest, None)) is not None:
                 match step:
+                    case Make():
+                        known[step.into] = step.how(known)
+                    case Ask(given=None):
+                        self._ask(step, resolved(step.fields, known), (), (rest, known, asker, done))
+                        return
                     case Each():
                         rest = chain(_one_by_one(step, known), rest)
                     case Ask() | Either() | Follow() | Watch():
@@ -204,13 +209,11 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Need | Make | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
+    def _at_once(self, step: Need | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         match step:
             case Need():
                 if step.value.of(known) is None:
                     raise ChatError(ErrorCode.INVALID, step.missing)
-            case Make():
-                known[step.into] = step.how(known)
             case Keep():
                 keep(asker.here, step, known)
             case Announce():

@@ -50,6 +50,15 @@ def test_what_clients_send(name: str, row: On) -> None:
         check(name, REHEARSALS[name].says(say, known), say)
 
 
+@pytest.mark.parametrize(
+    ("name", "row"), [*ONS, *ROUTES], ids=lambda each: getattr(each, "name", getattr(each, "path", each))
+)
+def test_what_clients_send_is_plain(name: str, row: On | Route) -> None:
+    """So that steps find what is in it by the names of fields alone."""
+    sent = row.wire.read(REHEARSALS[name].sent(row.wire, getattr(row, "path", "")))
+    assert sent.given() == sent.model_dump(exclude_none=True)
+
+
 @pytest.mark.parametrize(("name", "row"), EMITS, ids=[f"{name} {row.name} {row.event.TYPE}" for name, row in EMITS])
 def test_what_clients_are_told(name: str, row: Emit) -> None:
     """Of at least one example of the event, in the row's shape."""

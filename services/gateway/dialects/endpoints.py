@@ -67,7 +67,7 @@ class Endpoints:
             wire = route.wire.read(data)
         except ValidationError as error:
             raise invalid(error, f"{route.method} {route.path}") from error
-        known: JSON = {"in": wire.model_dump(exclude_none=True), "now": now()}
+        known: JSON = {"in": wire.given(), "now": now()}
         if identity is not None:
             await self._carry_out(route, known, identity)
         body = said(Say("", route.shape, route.of, many=route.many), known)

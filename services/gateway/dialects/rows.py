@@ -20,7 +20,7 @@ from shared.contracts.base import Event
 
 
 class Wire(BaseModel):
-    """What a client sends. Fields it has besides are passed over: its server did so, too."""
+    """What a client sends: plain fields. What it has besides is passed over: its server did so, too."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True, hide_input_in_errors=True
@@ -37,6 +37,10 @@ class Wire(BaseModel):
         if cls.BARE is not None and not isinstance(payload, dict):
             payload = {cls.BARE: payload}
         return cls.model_validate(payload)
+
+    def given(self) -> JSON:
+        """What was sent, by the names of the fields."""
+        return {name: value for name, value in self.__dict__.items() if value is not None}
 
 
 class Shape(BaseModel):

@@ -251,7 +251,7 @@ class Session:
             raise invalid(error, incoming.name) from error
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
-        known = self.known(wire.model_dump(exclude_none=True))
+        known = self.known(wire.given())
         self._settling = row.settles
         if row.leads:
             self._connection.hold(self._serving.hub.now())

@@ -172,7 +172,7 @@ class Rehearsal:
 
     def _known(self, wire: type[Wire] = Wire, path: str = "") -> JSON:
         return {
-            "in": wire.read(self.sent(wire, path)).model_dump(exclude_none=True),
+            "in": wire.read(self.sent(wire, path)).given(),
             "me": self.view(Actor),
             "here": self.here,
             "connection": VALUES["connection_id"],
