@@ -150,16 +150,22 @@ async def connections(http: ClientSession, url: str) -> int:
     return int(float(next(line for line in lines if line.startswith("parley_connections ")).split()[1]))
 
 
+async def missing_something(bob: Bob, alice: Person) -> str:
+    """A room that bob had joined and was not there to hear `missed`."""
+    room = (await alice.create_room(members=["bob"])).id
+    person = await bob.come()
+    await person.call("join_room", {"roomId": room})
+    await bob.go()
+    await alice.send(room, "missed")
+    return room
+
+
 async def test_a_refused_attempt_leaves_what_was_missed_to_the_next(
     bob: Bob, client: ClientOf, token: TokenOf, stack: Stack
 ) -> None:
     """Whatever it is refused for: a bad token, or what the connection says besides."""
     alice = await client("alice")
-    room = await alice.create_room(members=["bob"])
-    person = await bob.come()
-    await person.call("join_room", {"roomId": room.id})
-    await bob.go()
-    await alice.send(room.id, "missed")
+    room = await missing_something(bob, alice)
     for auth in (
         {"token": "bad"},
         {"token": token("bob", ttl=-60)},
@@ -169,7 +175,7 @@ async def test_a_refused_attempt_leaves_what_was_missed_to_the_next(
     ):
         with pytest.raises(SioError):
             await SioPerson(stack.gateway_urls[0], auth=auth).__aenter__()
-    assert await said(await bob.come(), alice, room.id) == [("new_message", "missed"), ("new_message", "fence")]
+    assert await said(await bob.come(), alice, room) == [("new_message", "missed"), ("new_message", "fence")]
     await bob.go()
 
 
@@ -178,16 +184,12 @@ async def test_a_second_client_is_not_told_what_the_first_has_missed(
 ) -> None:
     """What is remembered of one that left is for one that comes."""
     alice = await client("alice")
-    room = await alice.create_room(members=["bob"])
-    person = await bob.come()
-    await person.call("join_room", {"roomId": room.id})
-    await bob.go()
-    await alice.send(room.id, "missed")
+    room = await missing_something(bob, alice)
     person = await bob.come()
     another = SioPerson(stack.gateway_urls[0], auth={"token": token("bob")})
     await closing.enter_async_context(another)
-    await another.call("join_room", {"roomId": room.id})
-    assert await said(person, alice, room.id) == [("new_message", "missed"), ("new_message", "fence")]
+    await another.call("join_room", {"roomId": room})
+    assert await said(person, alice, room) == [("new_message", "missed"), ("new_message", "fence")]
     await another.expect("new_message")
     assert [heard.data["content"] for heard in another.log if heard.name == "new_message"] == ["fence"]
     await bob.go()
