@@ -5,6 +5,7 @@ JWKS RS256 and ES256 only. `exp` is required.
 """
 
 import asyncio
+import hmac
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from shared.settings import DEVELOPMENT_SECRET, MIN_SECRET, Settings, SettingsEr
 
 LEEWAY = 5
 """Seconds of clock difference between issuer and gateway that are forgiven."""
+
+VOUCHED = 60
+"""Seconds in which a gateway's request has to reach the media service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,42 @@ def checked_secret(settings: Settings) -> str:
     if len(secret.encode()) < MIN_SECRET:
         raise SettingsError(f"JWT_SECRET is {len(secret.encode())} bytes long: at least {MIN_SECRET} are needed.")
     return secret
+
+
+class Vouchers:
+    """What gateways say to the media service about who asks: a token of their own, for a minute and this purpose only.
+
+    Args:
+        secret: `media_secret`; what signs is derived from it, so that no user's token is taken for one of these.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = hmac.digest(secret.encode(), b"parley: vouchers of gateways", "sha256")
+
+    def issue(self, actor: Actor) -> str:
+        """Vouch for somebody."""
+        claims = {"actor": actor.model_dump(mode="json", exclude_none=True), "exp": int(time.time()) + VOUCHED}
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def read(self, voucher: str) -> Actor:
+        """Who is vouched for. Raises ChatError `unauthenticated`."""
+        try:
+            claims = jwt.decode(voucher, self._key, algorithms=["HS256"], leeway=LEEWAY, options={"require": ["exp"]})
+            return Actor.model_validate(claims["actor"])
+        except (jwt.PyJWTError, KeyError, ValidationError) as error:
+            raise _refused("No gateway vouches for this request.") from error
+
+
+def media_secret(settings: Settings) -> str:
+    """The secret that gateways and the media service share. Raises SettingsError where there is none to use."""
+    if not settings.media_secret:
+        try:
+            return checked_secret(settings)
+        except SettingsError as error:
+            raise SettingsError(f"MEDIA_SECRET is not set, and without it: {error}") from error
+    if len(settings.media_secret.encode()) < MIN_SECRET:
+        raise SettingsError(f"MEDIA_SECRET is too short: at least {MIN_SECRET} bytes are needed.")
+    return settings.media_secret
 
 
 def _roles(claim: Any) -> Any:

@@ -6,6 +6,7 @@ a message that names the variable; it never falls back to a default in silence.
 
 import os
 import socket
+from typing import Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -104,6 +105,69 @@ class Settings(BaseSettings):
         100,
         ge=0,
         description="Members up to which delivery is recorded by itself and all see each other's marks; 0: nowhere.",
+    )
+    media_url: str = Field(
+        "http://127.0.0.1:3011",
+        description="Where gateways find the media service's port for files: `http://host:port`.",
+    )
+    media_port: int = Field(3011, ge=0, le=65535, description="The media service's port for files.")
+    media_secret: str = Field(
+        "",
+        description="Secret of at least 32 bytes that gateways and the media service share: it signs links to files, "
+        "and what gateways say of who asks. Empty: `JWT_SECRET`.",
+    )
+    media_link_seconds: int = Field(
+        3600, ge=1, le=604_800, description="Seconds for which a signed link to a file works, at least."
+    )
+    public_url: str = Field(
+        "",
+        description="Where clients reach the gateways, `https://chat.example.com`: links to files begin with it; "
+        "empty: they are paths.",
+    )
+    media_store: Literal["gridfs", "directory", "s3"] = Field(
+        "gridfs", description="Where files are kept: in MongoDB, in `UPLOAD_DIR`, or in a bucket (`S3_BUCKET`)."
+    )
+    upload_dir: str = Field(
+        "uploads",
+        min_length=1,
+        description="The directory of the media store `directory`; shared by all its processes.",
+    )
+    s3_bucket: str = Field("", description="The bucket of the media store `s3`; it must exist.")
+    s3_endpoint: str = Field("", description="Address of an S3-compatible server; empty: Amazon's.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_access_key: str = Field("", description="Key of the bucket; empty: what the environment or the machine has.")
+    s3_secret_key: str = Field("", description="Its secret.")
+    max_upload_size: int = Field(5_242_880, ge=0, description="Bytes of an uploaded file.")
+    upload_sizes: str = Field(
+        "",
+        pattern=r"^((image|video|audio|file)=\d{1,15}(,(image|video|audio|file)=\d{1,15})*)?$",
+        description="Bytes of a file where that differs by its kind: `video=209715200,file=52428800`.",
+    )
+    uploads_at_once: int = Field(5, ge=0, description="Uploads of a user that may be under way.")
+    uploads_per_day: int = Field(500, ge=0, description="Files a user may upload in 24 hours.")
+    upload_bytes_per_day: int = Field(1_073_741_824, ge=0, description="Bytes a user may upload in 24 hours.")
+    tenant_media_bytes: int = Field(0, ge=0, description="Bytes that the files of one tenant may have together.")
+    media_types: str = Field(
+        "",
+        pattern=r"^([\w.+-]+/[\w.+-]+(,[\w.+-]+/[\w.+-]+)*)?$",
+        description="Media types that are taken as files besides the usual ones, such as `application/zip`.",
+    )
+    max_image_pixels: int = Field(50_000_000, ge=10_000, le=500_000_000, description="Pixels of a picture, all frames.")
+    media_keep_unused: float = Field(
+        86_400.0, gt=0, description="Seconds a file is kept that no message shows (yet, or any more)."
+    )
+    media_upload_patience: float = Field(
+        86_400.0, gt=0, description="Seconds a resumable upload may rest before it is given up."
+    )
+    media_processes: int = Field(2, ge=1, le=64, description="Files a media process works on at once.")
+    media_process_memory: int = Field(
+        1_073_741_824, ge=268_435_456, description="Bytes of memory that work on one file may take."
+    )
+    media_process_seconds: float = Field(60.0, gt=0, description="Seconds that work on one file may take.")
+    clamav_url: str = Field(
+        "",
+        description="A ClamAV daemon that looks at every file: `tcp://host:3310` or `unix:/run/clamd.sock`; empty: "
+        "none.",
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
 

@@ -16,7 +16,7 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
-GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "looking.#", "presence.#", "user.#")
+GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "looking.#", "presence.#", "user.#", "media.#")
 """Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
 
 DEFAULT = ""
@@ -37,6 +37,9 @@ INTEGRATION_KEYS = ("event.*", "sortie.*", "participation.*", "session.*", "user
 
 NOTES_BACKLOG_BYTES = 64 * 1024 * 1024
 """Past it the oldest notes are put aside as dead letters: what they are about is still unread, and seen as such."""
+
+ATTACHED_BACKLOG_BYTES = 256 * 1024 * 1024
+"""Past it the oldest of what is told about attachments is put aside as dead letters, for an operator to replay."""
 
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
@@ -153,6 +156,18 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-dead-letter-exchange": DEAD,
                 "x-single-active-consumer": True,
                 "x-max-length-bytes": NOTES_BACKLOG_BYTES,
+                "x-overflow": "drop-head",
+            },
+        ),
+        Queue(
+            "events.media",
+            (Binding(EVENTS, "attached.#"), Binding(EVENTS, "room.#")),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": DEAD,
+                "x-single-active-consumer": True,
+                "x-max-length-bytes": ATTACHED_BACKLOG_BYTES,
                 "x-overflow": "drop-head",
             },
         ),

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.base import Id, MessageId, Model, View
+from shared.contracts.media import MediaId, media_id_in
 
 MAX_CONTENT = 100_000
 """Hard ceiling on characters; the deployment's MAX_MESSAGE_LENGTH lies below it."""
@@ -69,9 +70,14 @@ REQUIRED: dict[MessageType, Part] = {
 
 
 class Attachment(Model):
-    """A file that a message shows. `duration` is in seconds, `size` in bytes."""
+    """A file that a message shows. `duration` is in seconds, `size` in bytes.
 
-    url: Link
+    One that was uploaded here is meant by `media_id`, or by one of its links as `url`; what it is like is then taken
+    from the file itself, whatever else is said. Of others, `url` says where they are.
+    """
+
+    media_id: MediaId | None = None
+    url: Link | None = None
     name: str | None = Field(default=None, min_length=1, max_length=255)
     size: int | None = Field(default=None, ge=0, le=2**53)
     mime_type: MediaType | None = None
@@ -79,6 +85,21 @@ class Attachment(Model):
     duration: float | None = Field(default=None, ge=0, le=1e7, allow_inf_nan=False)
     width: int | None = Field(default=None, ge=1, le=100_000)
     height: int | None = Field(default=None, ge=1, le=100_000)
+    placeholder: str | None = Field(default=None, max_length=100)
+    """A BlurHash: what to show until the picture is there."""
+    waveform: tuple[Annotated[int, Field(ge=0, le=100)], ...] | None = Field(default=None, max_length=200)
+    """Loudness over time."""
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.media_id is None and self.url is None:
+            raise ValueError("an attachment needs 'media_id' or 'url'")
+        return self
+
+    @property
+    def own_id(self) -> str | None:
+        """The file of this server's that is meant; None where it is elsewhere."""
+        return self.media_id or (media_id_in(self.url) if self.url is not None else None)
 
 
 class Location(Model):

@@ -141,7 +141,7 @@ def test_compose_sets_settings_that_exist(name: str) -> None:
 
 def test_compose_takes_every_setting_over() -> None:
     """A setting in the shell or in .env reaches the gateway, or the other services where it is theirs alone."""
-    given = compose["services"]["gateway"]["environment"].keys() | compose["services"]["messages"]["environment"].keys()
+    given = set().union(*(compose["services"][name]["environment"] for name in ("gateway", "messages", "media")))
     assert given - ALIASES == SETTINGS - FROM_OUTSIDE - NEVER
 
 

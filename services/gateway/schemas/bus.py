@@ -34,6 +34,7 @@ KEYS = {
     messages.WorkerBeat.TOPIC: "worker.messages",
     presence.PresenceChanged.TOPIC: presence.PresenceChanged.TOPIC,
     people.PersonalEvent.TOPIC: people.PersonalEvent.TOPIC,
+    media.MediaEvent.TOPIC: media.MediaEvent.TOPIC,
 }
 """By topic, where it is about no room and so has no shard."""
 

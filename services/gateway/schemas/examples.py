@@ -8,6 +8,7 @@ from shared.ids import group_room_id, message_id
 
 ROOM = group_room_id("default", "alice", "weekend")
 MESSAGE = message_id(ROOM, "alice", "c-7")
+FILE = "9f2c4be1d07a63e59f2c4be1d07a63e5"
 MOMENT = "2026-01-05T09:30:00.123Z"
 
 SHOWN = frozenset({"client_id", "content", "last_message", "limit", "members", "name", "role", "type"})
@@ -59,6 +60,12 @@ VALUES: dict[str, Any] = {
     "max_frame_bytes": 65536,
     "max_in_flight": 64,
     "max_message_length": 10000,
+    "MediaView.id": FILE,
+    "MediaView.name": "train.jpg",
+    "MediaView.mime_type": "image/jpeg",
+    "links_expire_at": MOMENT,
+    "media_id": FILE,
+    "media_ids": [FILE],
     "member_count": 3,
     "mentions": 1,
     "message_id": MESSAGE,

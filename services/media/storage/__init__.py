@@ -1,0 +1,1 @@
+"""Where bytes are kept: one small interface, and one module per kind of store."""
