@@ -13,7 +13,8 @@ from deploy.embedded.process import Spec
 GRACE_AFTER_DRAIN = 5.0
 # Never inherited from the developer's shell: the stack says which servers its services use.
 OURS = (
-    "AMQP_URL", "MONGO_URL", "MEDIA_URL", "MEDIA_PORT", "HOST", "PORT", "OPS_PORT", "INSTANCE", "JWT_SECRET", "EMBEDDED",
+    "AMQP_URL", "MONGO_URL", "MEDIA_URL", "MEDIA_PORT", "HOST", "PORT", "OPS_PORT", "INSTANCE", "JWT_SECRET",
+    "EMBEDDED",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ IDLE = 30.0
 """Seconds in which something has to come."""
 
 
-class BrokenOff(ChatError):
+class BrokenOff(ChatError):  # noqa: N818 - what became of a body
     """A body ended before its end: what has come of it is all there will be."""
 
 
@@ -23,6 +23,8 @@ class Bodies:
 
     def __init__(self) -> None:
         self._open: set[StreamReader] = set()
+        self._none = asyncio.Event()
+        self._none.set()
 
     @contextmanager
     def reading(self, request: web.Request) -> Iterator[StreamReader]:
@@ -35,10 +37,17 @@ class Bodies:
             raise ChatError(ErrorCode.INVALID, "Content-Encoding is not taken here: send the file as it is.")
         content = request.content
         self._open.add(content)
+        self._none.clear()
         try:
             yield content
         finally:
             self._open.discard(content)
+            if not self._open:
+                self._none.set()
+
+    async def ended(self) -> None:
+        """Return when none is being read."""
+        await self._none.wait()
 
     def cut(self) -> None:
         """Let all of them break off: this process ends."""

@@ -1,4 +1,4 @@
-"""The two shapes in which a file is sent in one go: a multipart form (RFC 7578), or the bare bytes. Reads, decides nothing.
+"""The two shapes of a file that is sent in one go: a multipart form (RFC 7578), or the bare bytes. Decides nothing.
 
 A form's fields before its file are read like the parameters in the query; of what comes after it only the shape counts.
 """

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel
 
+from services.media.refusals import Refused, error_of
 from shared.auth import Vouchers
 from shared.bus.codec import to_json
 from shared.bus.requests import refusal_of
@@ -18,8 +19,6 @@ from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.logging import get_logger
 from shared.mongo import is_transient
-
-from services.media.refusals import Refused, error_of
 
 log = get_logger(__name__)
 

@@ -70,7 +70,7 @@ class News(Protocol):
 class Intake:
     """The way in of one process."""
 
-    def __init__(self, store: Store, repository: Repository, news: News, tasks: Tasks, rules: Rules) -> None:
+    def __init__(self, store: Store, repository: Repository, news: News | None, tasks: Tasks, rules: Rules) -> None:
         self._store = store
         self._repository = repository
         self._news = news
@@ -91,7 +91,12 @@ class Intake:
         self.check_length(wish.length, wish.kind)
         head, whole = await _head_of(chunks)
         kind, mime_type = look_at(
-            head[:HEAD], whole=whole, name=wish.name or "", declared=wish.declared, kind=wish.kind, extra=self.rules.extra
+            head[:HEAD],
+            whole=whole,
+            name=wish.name or "",
+            declared=wish.declared,
+            kind=wish.kind,
+            extra=self.rules.extra,
         )
         self.check_length(wish.length, kind)
         media = await self.begin(actor, replace(wish, kind=kind), mime_type, now() + ALIVE)
@@ -190,7 +195,8 @@ class Intake:
 
     async def _hand_over(self, media_id: str) -> None:
         try:
-            await self._news.process(media_id)
+            if self._news is not None:
+                await self._news.process(media_id)
         except ChatError as error:
             log.warning("a file is left for the sweep", media_id=media_id, error=error.message)
 
@@ -232,7 +238,8 @@ class Intake:
             yield chunk
             if loop.time() >= next_news:
                 next_news = loop.time() + NEWS
-                self._news.progressed(media, received, media.length)
+                if self._news is not None:
+                    self._news.progressed(media, received, media.length)
             if loop.time() >= next_beat:
                 next_beat = loop.time() + HEARTBEAT
                 if not await self._repository.keep_alive(media.id, now() + alive):

@@ -42,7 +42,7 @@ class Uploading:
         with self._bodies.reading(request) as content:
             wish, chunks = await incoming(request, content)
             media = await self._intake.take(actor, wish, chunks)
-        headers = {hdrs.LOCATION: f"{MEDIA_PATH}{media.id}"}
+        headers: dict[str, str] = {hdrs.LOCATION: f"{MEDIA_PATH}{media.id}"}
         if seconds is not None:
             media = await self._waiting.until_done(media, seconds)
             headers[PREFERENCE_APPLIED] = f"wait={seconds:.0f}"

@@ -1,4 +1,4 @@
-"""`Prefer: wait`: who waits for a file hears of it by the events that all processes tell, or sees it in the database."""
+"""`Prefer: wait`: who waits for a file hears of it by the events all processes tell, or sees it in the database."""
 
 import asyncio
 from collections import defaultdict
