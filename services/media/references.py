@@ -20,7 +20,6 @@ from shared.contracts.errors import ChatError
 from shared.mongo import is_transient
 from shared.retry import until_done
 
-QUEUE = "events.media"
 MAX_TAKEN = 64
 """AMQP messages handled as one batch."""
 
