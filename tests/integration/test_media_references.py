@@ -16,7 +16,7 @@ from services.media.attaching import Cleared, Fact, Gone, Shown, Unshown
 from services.media.records import Media
 from shared.mongo import Mongo
 from tests.harness.wire import Wire
-from tests.integration.media_shelf import Shelf
+from tests.integration.media_shelf import Shelf, eventually
 
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 EVENTS = "chat.events"
@@ -212,4 +212,8 @@ async def test_what_the_database_refuses_is_put_aside(shelf: Shelf, bus: Wire) -
     await shelf.shown_in(media, room)
     letter = await bus.dead(lambda dead: events[1]["id"].encode() in dead.body)
     assert events[0]["id"].encode() not in letter.body
-    assert await shelf.refs.count_documents({"media_id": media.id}) == 2
+
+    async def both() -> bool:
+        return await shelf.refs.count_documents({"media_id": media.id}) == 2
+
+    await eventually(both)
