@@ -1,9 +1,9 @@
-"""The rooms service's collections: `rooms`, `memberships`, `audit`, `outbox`. Stores and finds; decides nothing.
+"""The rooms service's collections: `rooms`, `memberships`, `audit`, `outbox` and what is set aside of it.
 
-Every read but `access` names a tenant, or a room that was found in one.
+Stores and finds; decides nothing. Every read but `access` names a tenant, or a room that was found in one.
 """
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -65,6 +65,7 @@ class Repository:
         self._directory = Directory(mongo)
         self._audit = mongo.collection("audit")
         self._outbox = mongo.collection("outbox")
+        self._outbox_aside = mongo.collection("outbox_aside")
         self._gathered = Gathered(self._rooms_by_id)
 
     async def prepare(self) -> None:
@@ -240,11 +241,20 @@ class Repository:
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def waiting(self, until: datetime, limit: int) -> list[Record]:
-        """The oldest records that have waited since `until` or longer."""
+    async def waiting(self, until: datetime, limit: int) -> list[Document]:
+        """The oldest records that have waited since `until` or longer, as they are kept."""
         order = [("created_at", ASCENDING), ("_id", ASCENDING)]
-        documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
-        return list(readable(documents, Record.kept))
+        return await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
+
+    async def set_aside(self, unreadable: Sequence[tuple[Document, str]]) -> None:
+        """Keep what can never be published where it is in nobody's way, each with the reason.
+
+        Copied first: should the process die between, it is set aside again.
+        """
+        aside = [{**document, "reason": reason} for document, reason in unreadable]
+        copies = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in aside]
+        await self._outbox_aside.bulk_write(copies, ordered=False)
+        await self._outbox.delete_many({"_id": {"$in": [document["_id"] for document in aside]}})
 
     async def forget(self, record_ids: Collection[str]) -> None:
         """Remove records that the broker has."""
