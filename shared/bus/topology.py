@@ -16,6 +16,9 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
+LATER = "chat.later"
+"""Commands that nobody waits for and that cannot be decided now: they come back to their queue by themselves."""
+
 GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "looking.#", "presence.#", "user.#")
 """Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
 
@@ -26,6 +29,12 @@ DELIVERY_LIMIT = 20
 """Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
 
 COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
+LATER_BACKLOG_BYTES = 64 * 1024 * 1024
+"""Past it what should wait is a dead letter at once."""
+
+LATER_MS = 1000
+"""Milliseconds until a command that was put off comes back."""
+
 LOOKS_AT_DEAD = 1_000_000
 """Looking at a dead letter and putting it back counts as a delivery; from 4.0 on, RabbitMQ's own limit is 20."""
 
@@ -76,6 +85,7 @@ EXCHANGES = (
     Exchange(REPLIES, "direct"),
     Exchange(INTEGRATION, "topic"),
     Exchange(DEAD, "topic"),
+    Exchange(LATER, "topic"),
 )
 
 
@@ -154,6 +164,18 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-single-active-consumer": True,
                 "x-max-length-bytes": NOTES_BACKLOG_BYTES,
                 "x-overflow": "drop-head",
+            },
+        ),
+        Queue(
+            "later",
+            (Binding(LATER, "#"),),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-message-ttl": LATER_MS,
+                "x-dead-letter-exchange": COMMANDS,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-max-length-bytes": LATER_BACKLOG_BYTES,
+                "x-overflow": "reject-publish",
             },
         ),
         Queue(
