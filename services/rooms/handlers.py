@@ -89,6 +89,8 @@ class RoomCommands:
             case = await self._case(room_id, actor, command, mark, session)
             change = decide(case, command, rule)
             if change.room is None:
+                if case.room is not None and change.applied is not None:
+                    await self._repository.remember(case.room, change.applied, session)
                 return change, []
             people = await self._repository.people(actor.tenant, concerned(change), session)
             said = remarks(case.room, change, people)

@@ -156,6 +156,17 @@ class Repository:
         await self._audit.insert_one({"_id": noted.pop("id"), "tenant": room.tenant, **noted}, session=session)
         await self._outbox.insert_many([record.since(room.updated_at) for record in records], session=session)
 
+    async def remember(self, room: Room, applied: Iterable[Applied], session: Session) -> None:
+        """Write down what a room remembers, and nothing else, as part of a transaction.
+
+        Raises:
+            Conflict: where the room is not at the version that the decision was made for.
+        """
+        change = {"$set": {"applied": [item._asdict() for item in applied]}}
+        result = await self._rooms.update_one({"_id": room.id, "version": room.version}, change, session=session)
+        if not result.matched_count:
+            raise Conflict(f"room {room.id} is not at version {room.version} any more")
+
     async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
         documents = await self._rooms.find({"_id": {"$in": list(room_ids)}}).to_list(None)
         return {room.id: room for room in readable(documents, _room)}
