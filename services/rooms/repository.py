@@ -152,8 +152,7 @@ class Repository:
         if change.joined:
             joined = [_membership(room, member) for member in change.joined]
             await self._memberships.insert_many(joined, session=session)
-        noted = entry.model_dump(mode="python", exclude_none=True)
-        await self._audit.insert_one({"_id": noted.pop("id"), "tenant": room.tenant, **noted}, session=session)
+        await self._audit.insert_one(entry_document(room.tenant, entry), session=session)
         await self._outbox.insert_many([record.since(room.updated_at) for record in records], session=session)
 
     async def remember(self, room: Room, applied: Iterable[Applied], session: Session) -> None:
@@ -328,6 +327,12 @@ def _membership(room: Room, member: Member) -> Document:
         "joined_at": member.joined_at,
         "muted": member.muted,
     }
+
+
+def entry_document(tenant: str, entry: AuditEntry) -> Document:
+    """An entry of a tenant's audit as it is stored."""
+    noted = entry.model_dump(mode="python", exclude_none=True)
+    return {"_id": noted.pop("id"), "tenant": tenant, **noted}
 
 
 def _entry(document: Mapping[str, Any]) -> AuditEntry:
