@@ -161,7 +161,10 @@ def _events(room: Room, events: Iterable[RoomEvent], envelope: RequestEnvelope, 
 
 
 def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:
-    """Remarks as commands to the messages service. Sent twice they are one message, by their client_id."""
+    """Remarks as commands to the messages service. Sent twice they are one message, by the command's id.
+
+    A client_id is the sender's own, and readers see it; nobody sent these.
+    """
     actor = encode_actor(Actor(id=SYSTEM, tenant=room.tenant, roles=(GlobalRole.SERVICE,)))
     for number, remark in enumerate(said):
         identifier = f"{room.id}:{room.version}:said:{number}"
@@ -170,7 +173,6 @@ def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, sha
             type=MessageType.SYSTEM,
             content=remark.content,
             metadata=remark.metadata,
-            client_id=identifier,
         )
         body = encode_request(
             id=identifier,

@@ -14,6 +14,7 @@ from shared.bus.topology import LATER, durable_queues
 from shared.contracts.content import MessageType
 from shared.contracts.envelope import Actor
 from shared.contracts.messages import ReportDelivered, SendMessage
+from shared.ids import message_id
 from shared.mongo import Document, Mongo
 from shared.permissions import GlobalRole
 from tests.faults.writers import Writers, writers
@@ -40,10 +41,14 @@ class World:
         self.looked_up += 1
         return not self.away
 
-    def said(self, number: int) -> SendMessage:
-        """What the room says by itself."""
-        identifier = f"{self.room}:1:said:{number}"
-        return SendMessage(room_id=self.room, type=MessageType.SYSTEM, content="Welcome", client_id=identifier)
+    def say(self, number: int) -> None:
+        """Have the room say something by itself."""
+        command = SendMessage(room_id=self.room, type=MessageType.SYSTEM, content="Welcome")
+        self.writers.tell(self.writer, SYSTEM, command, f"{self.room}:1:said:{number}")
+
+    def message(self, number: int) -> str:
+        """The id of what it then has said."""
+        return message_id(self.room, SYSTEM.id, f"{self.room}:1:said:{number}")
 
     async def stored(self, mongo: Mongo, count: int) -> list[Document]:
         """The room's messages, once there are so many."""
@@ -88,15 +93,13 @@ async def asked_again(world: World, times: int) -> None:
 async def test_what_a_room_says_comes_when_it_can_be_looked_up_again(world: World, rooms_database: Mongo) -> None:
     """Several times in vain, then once, and once only though it was told twice."""
     for number in (0, 1, 0):
-        world.writers.tell(world.writer, SYSTEM, world.said(number), f"{world.room}:{number}:{uuid4().hex}")
+        world.say(number)
     await asked_again(world, 3)
     assert await rooms_database.collection("messages").count_documents({"room_id": world.room}) == 0
     world.away = False
     found = await world.stored(rooms_database, 2)
-    assert sorted((item["seq"], item["client_id"]) for item in found) == [
-        (1, f"{world.room}:1:said:0"),
-        (2, f"{world.room}:1:said:1"),
-    ]
+    assert [item["seq"] for item in found] == [1, 2]
+    assert {item["_id"] for item in found} == {world.message(0), world.message(1)}
     reply = await world.writers.ask(world.writer, "alice", SendMessage(room_id=world.room, content="hi"))
     assert reply["ok"]["seq"] == 3
 
@@ -108,7 +111,7 @@ async def test_who_waits_is_answered_at_once_and_tries_again_by_themselves(world
     asking = SendMessage(room_id=world.room, content="hi", client_id="1")
     reply = await world.writers.ask(world.writer, "alice", asking)
     assert reply["error"]["code"] == "unavailable"
-    world.writers.tell(world.writer, SYSTEM, world.said(0), "said")
+    world.say(0)
     await asked_again(world, 2)
     world.away = False
     assert [item["type"] for item in await world.stored(rooms_database, 1)] == [MessageType.SYSTEM]
@@ -124,7 +127,7 @@ async def test_more_than_can_wait_is_a_dead_letter(
     try:
         full = await channel.declare_queue("later", arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
         await full.bind(LATER, "#")
-        world.writers.tell(world.writer, SYSTEM, world.said(0), "said")
+        world.say(0)
         reason, body = await next_dead(rooms_servers.amqp_url)
         assert "put off" in reason
         assert f"{world.room}:1:said:0".encode() in body
@@ -132,6 +135,6 @@ async def test_more_than_can_wait_is_a_dead_letter(
         await channel.queue_delete("later")
         await declare(channel, next(queue for queue in durable_queues(1) if queue.name == "later"))
     world.away = False
-    world.writers.tell(world.writer, SYSTEM, world.said(1), "said later")
+    world.say(1)
     (found,) = await world.stored(rooms_database, 1)
-    assert found["client_id"] == f"{world.room}:1:said:1"
+    assert found["_id"] == world.message(1)
