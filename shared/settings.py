@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Members up to which delivery is recorded by itself and all see each other's marks; 0: nowhere.",
     )
+    audit_retention_days: int = Field(
+        0, ge=0, le=20_000, description="Days after which the rooms service lets the audit forget an act; 0: never."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
 
     @property

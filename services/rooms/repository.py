@@ -5,7 +5,7 @@ Stores and finds; decides nothing. Every read but `access` names a tenant, or a 
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.directory import Directory
@@ -56,10 +56,15 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Repository:
-    """Reads and writes of one process."""
+    """Reads and writes of one process.
 
-    def __init__(self, mongo: Mongo) -> None:
+    Args:
+        audit_retention: how long the audit is kept; zero: for ever.
+    """
+
+    def __init__(self, mongo: Mongo, audit_retention: timedelta = timedelta()) -> None:
         self._mongo = mongo
+        self._audit_retention = audit_retention
         self._rooms = mongo.collection("rooms")
         self._memberships = mongo.collection("memberships")
         self._directory = Directory(mongo)
@@ -78,6 +83,7 @@ class Repository:
         by_time = [("tenant", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
         of_room = [("room_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
         await self._mongo.ensure_indexes("audit", [IndexModel(by_time), IndexModel(of_room)])
+        await self._mongo.keep_for("audit", "at", int(self._audit_retention.total_seconds()))
         await self._mongo.ensure_indexes("outbox", [IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])])
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
