@@ -47,6 +47,12 @@ INTEGRATION_KEYS = ("event.*", "sortie.*", "participation.*", "session.*", "user
 NOTES_BACKLOG_BYTES = 64 * 1024 * 1024
 """Past it the oldest notes are put aside as dead letters: what they are about is still unread, and seen as such."""
 
+ROOM_EVENTS_BACKLOG_BYTES = 256 * 1024 * 1024
+"""Past it the oldest room events that nobody has read are dead letters, and so a purge that has to wait for long.
+
+Refusing new ones instead would hold up room events for everybody who listens.
+"""
+
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
 
@@ -152,6 +158,8 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": DEAD,
+                "x-max-length-bytes": ROOM_EVENTS_BACKLOG_BYTES,
+                "x-overflow": "drop-head",
             },
         ),
         Queue(

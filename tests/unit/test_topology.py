@@ -132,6 +132,21 @@ def test_what_is_put_off_comes_back_to_its_queue_and_is_not_lost_on_the_way() ->
     assert 0 < arguments["x-message-ttl"] <= 5000
 
 
+def test_every_queue_is_bounded() -> None:
+    """Whoever does not read: what is past the bound is refused, or makes the oldest go."""
+    for queue in (*durable_queues(4), events_queue("some", "x"), overflow_queue("some"), replies_queue("some")):
+        assert queue.arguments.get("x-max-length") or queue.arguments.get("x-max-length-bytes"), queue.name
+        assert queue.arguments["x-overflow"] in {"drop-head", "reject-publish"}, queue.name
+
+
+def test_events_that_must_not_be_lost_are_dead_letters_past_their_bound() -> None:
+    """They do not hold up who publishes: the same events go to others, who read them."""
+    for queue in durable_queues(4):
+        if queue.name.startswith("events."):
+            assert queue.arguments["x-overflow"] == "drop-head"
+            assert queue.arguments["x-dead-letter-exchange"] == DEAD
+
+
 def test_a_processs_own_queues_go_with_it_and_drop_the_oldest() -> None:
     """What was dropped is healed or times out; memory is bounded."""
     for queue in (events_queue("gateway-0", "message.#"), replies_queue("gateway-0")):
