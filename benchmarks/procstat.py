@@ -45,6 +45,7 @@ class CpuClock:
     """
 
     def __init__(self, groups: Mapping[str, list[int]]) -> None:
+        self._roots = groups
         self._pids = {name: [p for pid in pids for p in descendants(pid)] for name, pids in groups.items()}
         self._start: dict[str, float] = {}
 
@@ -56,7 +57,8 @@ class CpuClock:
         """CPU seconds per group.
 
         Raises:
-            ProcessLookupError: if a process has ended meanwhile: the measurement is void.
+            ProcessLookupError: if a process of `groups` has ended meanwhile: the measurement is void. What one of them
+                has started may end, as a broker's helpers do; what it has used is counted with who awaited it.
         """
         return {name: self._seconds(name) - start for name, start in self._start.items()}
 
@@ -65,9 +67,11 @@ class CpuClock:
         for pid in self._pids[name]:
             try:
                 fields = _stat(pid)
-            except FileNotFoundError as error:
+            except (FileNotFoundError, ProcessLookupError) as error:
+                if pid not in self._roots[name]:
+                    continue
                 raise ProcessLookupError(f"process {pid} of {name} ended during the measurement") from error
-            ticks += int(fields[11]) + int(fields[12])  # utime, stime
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, and both of children that have ended
         return ticks / TICKS
 
 

@@ -29,9 +29,9 @@ UNUSABLE = 2
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may keep the interpreter while another waits: the database driver's threads wait for the loop's."""
 
-GC_THRESHOLDS = (50_000, 20, 50)
-"""Messages come in batches of thousands of short-lived objects, none of them in cycles: looking for cycles after every
-700, as is the default, costs up to a tenth of all time."""
+GC_THRESHOLDS = (150_000, 20, 50)
+"""Messages come in batches of thousands of short-lived objects, some dozens a message while it is under way and none of
+them in cycles: looking for cycles after every 700, as is the default, costs up to a tenth of all time."""
 
 
 class Tasks:

@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     write_buffer_limit: int = Field(1048576, ge=65536, description="Unsent bytes before a reader is too slow.")
     command_timeout: float = Field(10.0, gt=0, description="Seconds until an unanswered command is a `timeout`.")
     heartbeat: float = Field(25.0, gt=0, description="Seconds between pings; a silent peer is closed after two.")
+    ping_timeout: float = Field(20.0, gt=0, description="Seconds in which a Socket.IO client has to answer a ping.")
+    namespace_timeout: float = Field(
+        45.0, gt=0, description="Seconds in which a Socket.IO client has to connect to a namespace."
+    )
     drain_timeout: float = Field(10.0, ge=0, description="Seconds to finish what is in flight after SIGTERM.")
     max_rooms_subscribed: int = Field(1000, ge=1, description="Rooms one connection is subscribed to at once.")
     presence_lease: float = Field(

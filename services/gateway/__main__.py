@@ -25,7 +25,6 @@ from services.gateway.looking import Onlookers
 from services.gateway.naming import Naming
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
-from services.gateway.signals import Signals
 from services.gateway.sio.recall import Recall
 from services.gateway.sio.server import ENGINE, Sessions
 from services.gateway.sio.session import Serving
@@ -43,6 +42,7 @@ from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
+from shared.bus.signals import Signals
 from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
 from shared.service import Service, run

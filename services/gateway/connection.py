@@ -70,7 +70,8 @@ class Connection:
 
     __slots__ = (
         "_held", "_led", "_limit", "actor", "closed_at", "feeds", "follows_rooms", "greeted", "id", "identity",
-        "in_flight", "malformed", "out", "refused", "seen_at", "standing", "stirred", "transport", "voice",
+        "in_flight", "malformed", "out", "quiet", "refused", "seen_at", "slow", "standing", "stirred", "transport",
+        "voice",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,8 @@ class Connection:
         self.voice = voice
         self.out: list[bytes] = []
         self.feeds: dict[str, Feed] = {}
+        self.quiet: dict[str, Feed] = {}
+        """Rooms that it has left, which its lists still show."""
         self.standing: dict[str, Standing] = {}
         self.follows_rooms = True
         self.greeted = False
@@ -98,6 +101,8 @@ class Connection:
         self.refused = 0
         self.seen_at = now
         self.closed_at: float | None = None
+        self.slow = False
+        """Whether it was closed because it did not read."""
         self.stirred: Callable[[str], None] | None = None
         """Called when something has happened (its type) that a list of theirs shows."""
         self._limit = limit
@@ -124,6 +129,8 @@ class Connection:
         if self.closed_at is not None or self.transport.is_closing():
             self.out.clear()
             return
+        if not self.out:
+            return
         if not self.greeted or self._held:
             if len(self.out) > MAX_UNGREETED:
                 self.close(CloseCode.SLOW_CONSUMER, "too much happened meanwhile; try again", now)
@@ -132,6 +139,7 @@ class Connection:
         self.out.clear()
         if self.transport.get_write_buffer_size() > self._limit:
             _slow.inc()
+            self.slow = True
             self.close(CloseCode.SLOW_CONSUMER, "too slow: resume from your last rev", now)
 
     def greet(self, greeting: list[bytes], now: float) -> None:
@@ -140,6 +148,11 @@ class Connection:
         self.out[:0] = greeting
         self._led += len(greeting) if self._held else 0
         self.flush(now)
+
+    def regreet(self, now: float) -> None:
+        """Gather from now on until it is greeted once more."""
+        self.flush(now)
+        self.greeted = False
 
     def hold(self, now: float) -> None:
         """Gather from now on, as something is being worked out that comes before it; `release` ends that."""

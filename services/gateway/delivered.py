@@ -140,7 +140,7 @@ def reached_on(feed: Feed) -> dict[str, int]:
     return {
         connection.user[1]: feed.seq
         for connection, since in feed.members.items()
-        if feed.seq > since and _reads(connection)
+        if feed.seq > since.seq and _reads(connection)
     }
 
 

@@ -165,6 +165,7 @@ class Fanout:
         for voice, members in feed.voices.items():
             if kind in voice.stirs:
                 self._hub.stir(members, kind)
+        self._hub.stir(feed.quiet, kind)
 
     def _stir_readers(self, feed: Feed, data: JSON) -> None:
         """Likewise those whose own marks have moved: nobody's list shows others'."""

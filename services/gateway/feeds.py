@@ -7,6 +7,7 @@ knows from which `rev` on it is told.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.gateway.connection import Connection
 from services.gateway.voices import About, Voice
@@ -18,16 +19,26 @@ MAX_HELD = 2000
 """Frames a joining connection may hold back before it counts as too slow."""
 
 
+class Since(NamedTuple):
+    """Where a room stood when a connection began to be told of it."""
+
+    seq: int
+    rev: int
+
+
+NOWHERE = Since(0, 0)
+
+
 @dataclass(slots=True)
 class _Join:
     """A subscription on its way.
 
-    What comes after `base` is held back; `start` is the `rev` the client was told, `seq` the last message then.
+    What comes after `base` is held back; `start` is the `rev` the client was told, `since` where the room stood then.
     """
 
     base: int
     start: int | None = None
-    seq: int = 0
+    since: Since = NOWHERE
     held: list[tuple[int, bytes]] = field(default_factory=list)
 
 
@@ -48,12 +59,14 @@ class Feed:
     healing: bool = False
     suspect: bool = False
     """Whether events may have passed unheard, for instance while its state was still being asked for."""
-    voices: dict[Voice, dict[Connection, int]] = field(default_factory=dict)
+    voices: dict[Voice, dict[Connection, Since]] = field(default_factory=dict)
     """Who follows the room, by how they are spoken to; somebody may be joining where there is nobody yet.
 
-    Each with the `seq` it was told when it came: what is later has been written to it.
+    Each with what it was told when it came: what is later has been written to it.
     """
     joining: dict[Connection, _Join] = field(default_factory=dict)
+    quiet: set[Connection] = field(default_factory=set)
+    """Who has left the room and hears nothing of it, but is shown lists that change with it."""
     names: dict[int, str] = field(default_factory=dict)
     """The ids of some messages by their `seq`."""
 
@@ -61,14 +74,14 @@ class Feed:
         self.about = About(self.room_id)
 
     @property
-    def members(self) -> dict[Connection, int]:
+    def members(self) -> dict[Connection, Since]:
         """Who follows the room, however they are spoken to."""
-        return {connection: seq for members in self.voices.values() for connection, seq in members.items()}
+        return {connection: since for members in self.voices.values() for connection, since in members.items()}
 
     @property
     def unused(self) -> bool:
         """Whether nobody is subscribed."""
-        return not self.voices
+        return not self.voices and not self.quiet
 
     @property
     def connections(self) -> list[Connection]:
@@ -122,7 +135,7 @@ class Feed:
         if rev < join.base:
             return None
         held, join.held = join.held, []
-        join.seq = seq
+        join.since = Since(seq, rev)
         if self.rev >= rev:
             self._admit(connection)
         else:
@@ -134,9 +147,9 @@ class Feed:
         self.epoch, self.seq, self.rev, self.ahead, self.cleared = epoch, seq, rev, rev, cleared
         self.names.clear()
         self.suspect = True  # what was heard meanwhile may have counted by either epoch
-        self.voices = {voice: dict.fromkeys(members, seq) for voice, members in self.voices.items()}
+        self.voices = {voice: dict.fromkeys(members, Since(seq, rev)) for voice, members in self.voices.items()}
         for connection, join in list(self.joining.items()):
-            join.base, join.held, join.seq = rev, [], seq
+            join.base, join.held, join.since = rev, [], Since(seq, rev)
             if join.start is not None:
                 self._admit(connection)
 
@@ -190,4 +203,4 @@ class Feed:
                 self._admit(connection)
 
     def _admit(self, connection: Connection) -> None:
-        self.voices[connection.voice][connection] = self.joining.pop(connection).seq
+        self.voices[connection.voice][connection] = self.joining.pop(connection).since

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from services.gateway.connection import CLOSE_GRACE, Connection
 from services.gateway.feeds import Feed
-from services.gateway.voices import Voice
+from services.gateway.voices import RESET, Voice
 from shared import metrics
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
 from shared.logging import get_logger
@@ -72,8 +72,8 @@ class Hub:
 
     def remove(self, connection: Connection) -> None:
         """A client is gone."""
-        for feed in list(connection.feeds.values()):
-            self.unsubscribe(connection, feed.room_id)
+        for room_id in [*connection.feeds, *connection.quiet]:
+            self.unsubscribe(connection, room_id)
         self.connections.pop(connection.id, None)
         devices = self.users.get(connection.user)
         if devices is not None:
@@ -105,19 +105,43 @@ class Hub:
             feed = self.feeds[room_id] = Feed(room_id, connection.user[0])
             _feeds.set(len(self.feeds))
         feed.join(connection)
+        self._heed(connection, room_id)
         connection.feeds[room_id] = feed
         return feed
 
+    def leave(self, connection: Connection, room_id: str) -> None:
+        """End a subscription on the client's wish; the lists that it is shown go on changing with the room."""
+        feed = connection.feeds.get(room_id)
+        if feed is not None and RESET in connection.voice.stirs:
+            feed.quiet.add(connection)
+            connection.quiet[room_id] = feed
+        self._end(connection, room_id)
+
     def unsubscribe(self, connection: Connection, room_id: str) -> None:
         """End a subscription, and the feed with its last one."""
+        feed = self._heed(connection, room_id)
+        self._end(connection, room_id)
+        self._close(feed)
+
+    def _heed(self, connection: Connection, room_id: str) -> Feed | None:
+        """A connection that has left a room is in it again, or gone from it for good."""
+        feed = connection.quiet.pop(room_id, None)
+        if feed is not None:
+            feed.quiet.discard(connection)
+        return feed
+
+    def _end(self, connection: Connection, room_id: str) -> None:
         connection.standing.pop(room_id, None)
         feed = connection.feeds.pop(room_id, None)
         if feed is None:
             return
         feed.leave(connection)
         self.on_unsubscribe(connection, room_id)
-        if feed.unused:
-            self.feeds.pop(room_id, None)
+        self._close(feed)
+
+    def _close(self, feed: Feed | None) -> None:
+        if feed is not None and feed.unused and self.feeds.get(feed.room_id) is feed:
+            del self.feeds[feed.room_id]
             _feeds.set(len(self.feeds))
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
-from services.gateway.signals import Signals
+from shared.bus.signals import Signals
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.presence import Looking
 

@@ -44,7 +44,7 @@ from shared.service import Tasks
 Done = Callable[[ChatError | None], None]
 
 MAX_GATHERED = 1000
-"""Items of a list past which no further page of it is asked for."""
+"""Items of a list that comes in pages; what is past them is left out, as docs/dialects.md says."""
 
 FOUND_NOTHING = frozenset({ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN})
 """What is answered of something that is not there for this caller."""
@@ -97,6 +97,11 @@ class Steps:
         try:
             while (step := next(rest, None)) is not None:
                 match step:
+                    case Make():
+                        known[step.into] = step.how(known)
+                    case Ask(given=None):
+                        self._ask(step, resolved(step.fields, known), (), (rest, known, asker, done))
+                        return
                     case Each():
                         rest = chain(_one_by_one(step, known), rest)
                     case Ask() | Either() | Follow() | Watch():
@@ -155,7 +160,7 @@ class Steps:
     ) -> None:
         rest, known, asker, done = run
         if step.every and result is not None:
-            result[step.every] = items = [*before, *result[step.every]]
+            result[step.every] = items = [*before, *result[step.every]][:MAX_GATHERED]
             if (after := result.get("next")) is not None and len(items) < MAX_GATHERED:
                 try:
                     self._ask(step, {**fields, "after": after}, items, run)
@@ -204,19 +209,17 @@ class Steps:
             self._go(rest, known, asker, done)
         self._hub.flush_soon()
 
-    def _at_once(self, step: Need | Make | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
+    def _at_once(self, step: Need | Keep | Unfollow | Type | Announce, known: JSON, asker: Asker) -> None:
         match step:
             case Need():
                 if step.value.of(known) is None:
                     raise ChatError(ErrorCode.INVALID, step.missing)
-            case Make():
-                known[step.into] = step.how(known)
             case Keep():
                 keep(asker.here, step, known)
             case Announce():
                 self._onlookers.announce(_socket(asker), str(step.room.of(known)))
             case Unfollow():
-                self._hub.unsubscribe(_socket(asker), str(step.room.of(known)))
+                self._hub.leave(_socket(asker), str(step.room.of(known)))
             case Type():
                 started = step.started.of(known) if isinstance(step.started, At) else step.started
                 room_id = str(step.room.of(known))

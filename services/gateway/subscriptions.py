@@ -231,7 +231,7 @@ class Subscriptions:
         )
         feed = self._hub.feeds.get(room_id)
         room = _room_of(data, feed, room_id)
-        reached = self._readers(room_id)
+        reached, quiet = self._readers(room_id), [] if feed is None else list(feed.quiet)
         if kind == RoomCreated.TYPE:
             for member in data.get("members", ()):
                 reached |= self._enter(tenant, member, data["room"], EVER)
@@ -254,10 +254,10 @@ class Subscriptions:
             for connection in removed:
                 self._tasks.spawn(self._return(connection, room_id), f"return {room_id}")
         elif kind == RoomDeleted.TYPE:
-            reached |= self._leave(list(reached), room_id)
+            reached |= self._leave([*reached, *quiet], room_id)
         told = [other for other in reached if other.voice.only(kind, data) in (None, other.user[1])]
         self._hub.tell(told, lambda voice: voice.happening(kind, room, data))
-        self._hub.stir(reached, kind)
+        self._hub.stir({**reached, **dict.fromkeys(quiet)}, kind)
 
     def _concerned(self, kind: str, tenant: str, user_id: str, data: JSON) -> dict[Connection, None]:
         """The connections of a user that are told what concerns them, whatever room they follow."""

@@ -4,7 +4,7 @@ import asyncio
 
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
-from services.gateway.signals import Signals
+from shared.bus.signals import Signals
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Action
 from shared.contracts.presence import Typing

@@ -17,6 +17,7 @@ from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests, Responder
+from shared.bus.signals import Signals
 from shared.bus.topology import durable_queues, events_queue, message_key
 from shared.bus.worker import serve_queries
 from shared.contracts.messages import QUERIES
@@ -53,9 +54,7 @@ async def main(service: Service) -> None:
         repository=repository,
         access=access,
         summaries=summaries,
-        publisher=publisher,
-        source=f"/{name}",
-        shards=settings.shards,
+        signals=Signals(publisher, source=f"/{name}", shards=settings.shards),
         max_members=settings.receipts_max_members,
     )
     handler = CommandHandler(

@@ -60,7 +60,7 @@ class QueryHandler:
         self._access = access
         self._heads = Gathered(repository.heads)
         self._marks = Gathered(repository.marks)
-        # Whoever lost the same connection to the world comes back to a room with the same cursor: it is read once.
+        # Many who come back at once ask from the same place in a room: it is read once for all of them.
         self._since = Gathered(self._read_since)
         self._table: dict[type[Query], Callable[[Actor, Any], Awaitable[View]]] = {
             GetHistory: self._history,

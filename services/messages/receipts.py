@@ -6,8 +6,6 @@ delivered is stored here, behind the messages' back: should it be lost with the 
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 
 from services.messages import marks as rules
 from services.messages.access import AccessCache
@@ -16,11 +14,7 @@ from services.messages.repository import Repository
 from services.messages.state import Marks, Moved, Plan
 from services.messages.summaries import Summaries
 from shared import metrics
-from shared.bus.codec import encode_event, to_json, unique_id
-from shared.bus.publisher import Publisher
-from shared.bus.topology import EVENTS, event_key
-from shared.contracts.errors import ChatError
-from shared.contracts.messages import ReceiptsUpdated
+from shared.bus.signals import Signals
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient
 
@@ -39,18 +33,15 @@ class Receipts:
     """
 
     def __init__(
-        self, *, repository: Repository, access: AccessCache, summaries: Summaries, publisher: Publisher,
-        source: str, shards: int, max_members: int,
-    ) -> None:  # fmt: skip
+        self, *, repository: Repository, access: AccessCache, summaries: Summaries, signals: Signals, max_members: int
+    ) -> None:
         self.max_members = max_members
         self._repository = repository
         self._access = access
         self._summaries = summaries
-        self._publisher = publisher
-        self._source = source
-        self._shards = shards
+        self._signals = signals
         self._pace = Pace()
-        self._signal = asyncio.Event()
+        self._noted = asyncio.Event()
         self._telling = asyncio.Lock()
 
     def note(self, plan: Plan) -> None:
@@ -62,7 +53,7 @@ class Receipts:
 
     def _note(self, key: Key, change: Change) -> None:
         if self._pace.note(key, change):
-            self._signal.set()
+            self._noted.set()
         else:
             _dropped.inc()
 
@@ -70,8 +61,8 @@ class Receipts:
         """Tell what is due, for as long as something waits. Ends only by cancellation."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._signal.wait()
-            self._signal.clear()
+            await self._noted.wait()
+            self._noted.clear()
             while len(self._pace):
                 async with self._telling:
                     await self._tell(self._pace.due(loop.time()))
@@ -105,7 +96,7 @@ class Receipts:
             return
         for room_id, users in news.items():
             for event in events(rooms[room_id], users, self.max_members):
-                self._publish(event, rooms[room_id].tenant)
+                self._signals.publish(event, rooms[room_id].tenant)  # if it is lost: who needs marks asks for them
 
     async def _bring_up_to_date(self, changes: Mapping[Key, Change]) -> dict[str, dict[str, tuple[Marks, Moved]]]:
         """Store what was reported; by room and user, how far they have got then, and what of it is news."""
@@ -121,16 +112,3 @@ class Receipts:
             moved = change.moved.also(Moved(shared=key in arrived))
             news.setdefault(room_id, {})[user_id] = after[key], moved
         return news
-
-    def _publish(self, event: ReceiptsUpdated, tenant: str) -> None:
-        body = encode_event(
-            id=unique_id(),
-            source=self._source,
-            type=event.TYPE,
-            subject=event.room_id,
-            tenant=tenant,
-            time=datetime.now(UTC),
-            data=to_json(event),
-        )
-        with suppress(ChatError):  # an overloaded broker may lose it: who needs marks asks for them
-            self._publisher.submit(EVENTS, event_key(event.TOPIC, event.room_id, self._shards), body)

@@ -19,6 +19,7 @@ from tests.harness.own_task import in_own_task
 
 Connect = Callable[..., Awaitable[DrivenTalker]]
 Meet = Callable[..., Awaitable[Talker]]
+Begin = Callable[..., Awaitable[DrivenTalker]]
 
 TRANSPORTS: dict[str, dict[str, Any]] = {
     "upgrading": {},
@@ -114,3 +115,22 @@ def meet(make: Make, home: str, token: TokenOf, closing: AsyncExitStack) -> Meet
         return talker
 
     return as_user
+
+
+@pytest.fixture(params=["node", "page"])
+def begin(request: pytest.FixtureRequest, home: str, modules: Path, closing: AsyncExitStack) -> Begin:
+    """Begins a program that is run piece by piece; its sockets have `options`, where it gives none."""
+    browser = request.getfixturevalue("browser") if request.param == "page" else None
+
+    async def as_program(**options: Any) -> DrivenTalker:
+        running: Runtime
+        if browser is None:
+            running = await closing.enter_async_context(in_own_task(runtimes.node(modules, runtimes.PROGRAM)))
+        else:
+            opened = runtimes.page(browser, f"{home}/program.html", modules, runtimes.PROGRAM)
+            running = await closing.enter_async_context(opened)
+        program = running.talker()
+        await program.host(**options)
+        return program
+
+    return as_program

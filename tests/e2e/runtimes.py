@@ -17,6 +17,7 @@ from tests.e2e.talkers import DrivenTalker
 from tests.harness.npm import PACKAGES, program
 
 DRIVER = PACKAGES / "driver.js"
+PROGRAM = PACKAGES / "program.js"
 MAX_LINE = 2**22
 
 # The sandbox wants rights that a container has not. Pages that a test answers for come from no address, and a page that
@@ -81,9 +82,9 @@ async def node_process(script: Path, modules: Path, *arguments: str) -> AsyncIte
 
 
 @asynccontextmanager
-async def node(modules: Path) -> AsyncIterator[Node]:
-    """The driver in Node."""
-    async with node_process(PACKAGES / "main.js", modules, str(DRIVER)) as process:
+async def node(modules: Path, driver: Path = DRIVER) -> AsyncIterator[Node]:
+    """A driver in Node."""
+    async with node_process(PACKAGES / "main.js", modules, str(driver)) as process:
         runtime = Node(process)
         listening = Tasks().spawn(runtime.listen(), "node")
         try:
@@ -117,8 +118,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def page(browser: Browser, url: str, modules: Path) -> AsyncIterator[OnPage]:
-    """A page with the driver, at an address that need not exist."""
+async def page(browser: Browser, url: str, modules: Path, driver: Path = DRIVER) -> AsyncIterator[OnPage]:
+    """A page with a driver, at an address that need not exist."""
     context = await browser.new_context()
     opened = await context.new_page()
     await opened.route(url, lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
@@ -126,7 +127,7 @@ async def page(browser: Browser, url: str, modules: Path) -> AsyncIterator[OnPag
     await opened.expose_function("tell", runtime.told)
     await opened.goto(url)
     await opened.add_script_tag(path=modules / "socket.io-client/dist/socket.io.min.js")
-    await opened.add_script_tag(path=DRIVER)
+    await opened.add_script_tag(path=driver)
     await opened.evaluate("() => { window.act = driver(io, tell); }")
     try:
         yield runtime

@@ -94,7 +94,7 @@ Act = Callable[..., Awaitable[None]]
 
 
 class DrivenTalker(Talker):
-    """socket.io-client, by way of node/driver.js."""
+    """socket.io-client, by way of node/driver.js or, where a program uses it, of node/program.js."""
 
     def __init__(self, act: Act, number: int) -> None:
         super().__init__()
@@ -129,6 +129,14 @@ class DrivenTalker(Talker):
     async def flood(self, room: str, texts: list[str], window: int) -> None:
         """Send texts to a room; each answer is an `@sent`."""
         await self._act("flood", self.number, room, texts, window)
+
+    async def host(self, **options: Any) -> None:
+        """Be about to run a program whose sockets have these options, where it gives none (node/program.js)."""
+        await self._act("host", self.number, options)
+
+    async def run(self, code: str) -> None:
+        """Run another piece of the program."""
+        await self._act("run", self.number, code)
 
     async def raw(self, packet: str) -> None:
         """Send what may be no packet at all."""

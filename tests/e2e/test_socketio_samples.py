@@ -10,9 +10,9 @@ from playwright.async_api import Browser, Page, expect
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf, TokenOf
 from tests.e2e.runtimes import node_process
+from tests.e2e.samples import sample
 from tests.harness.person import Person
 
-SAMPLES = Path(__file__).parent / "samples"
 CDN = "https://cdn.socket.io/4.7.2/socket.io.min.js"
 PATIENCE = 20.0
 
@@ -29,17 +29,10 @@ async def room(bob: Person) -> str:
     return (await bob.create_room(members=["alice"])).id
 
 
-def sample(name: str, stack: Stack, token: str, room: str) -> str:
+def program(name: str, stack: Stack, token: str, room: str) -> str:
     """A sample with its placeholders filled in."""
-    text = (SAMPLES / name).read_text()
-    for placeholder, value in {
-        "http://localhost:3000": stack.gateway_urls[0],
-        "YOUR_JWT_TOKEN": token,
-        "YOUR_ROOM_ID": room,
-    }.items():
-        assert placeholder in text
-        text = text.replace(placeholder, value)
-    return text
+    places = {"http://localhost:3000": stack.gateway_urls[0], "YOUR_JWT_TOKEN": token, "YOUR_ROOM_ID": room}
+    return sample(name, places)
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ async def page(
     closing.push_async_callback(context.close)
     page = await context.new_page()
     url = f"{stack.gateway_urls[0]}/chat-test.html"
-    html = sample("booking.html", stack, token("alice", name="Alice Ames"), room)
+    html = program("booking.html", stack, token("alice", name="Alice Ames"), room)
     await page.route(url, lambda route: route.fulfill(body=html, content_type="text/html"))
     await page.route(CDN, lambda route: route.fulfill(path=modules / "socket.io-client/dist/socket.io.min.js"))
     async with page.expect_console_message(lambda message: message.text == f"Joined room: {room}"):
@@ -85,7 +78,7 @@ async def test_the_node_program(
 ) -> None:
     """Greets after two seconds, and prints what is said."""
     script = tmp_path / "client.js"
-    script.write_text(sample("booking.js", stack, token("alice", name="Alice Ames"), room))
+    script.write_text(program("booking.js", stack, token("alice", name="Alice Ames"), room))
     async with node_process(script, modules) as process, asyncio.timeout(PATIENCE):
         assert process.stdout is not None
         shown: list[str] = []

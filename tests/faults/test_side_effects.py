@@ -18,6 +18,7 @@ from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
+from shared.bus.signals import Signals
 from shared.contracts.envelope import Actor
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import (
@@ -56,8 +57,8 @@ class Writer:
         self.summaries = Summaries(self.repository)
         access = AccessCache(everybody)
         receipts = Receipts(
-            repository=self.repository, access=access, summaries=self.summaries, publisher=publisher,
-            source="/writer", shards=4, max_members=100,
+            repository=self.repository, access=access, summaries=self.summaries,
+            signals=Signals(publisher, source="/writer", shards=4), max_members=100,
         )  # fmt: skip
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),

@@ -22,6 +22,7 @@ from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
+from shared.bus.signals import Signals
 from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
@@ -122,8 +123,8 @@ async def _begin(
 
     access, summaries, source = AccessCache(everybody), Summaries(repository), f"/{name}"
     receipts = Receipts(
-        repository=repository, access=access, summaries=summaries, publisher=publisher, source=source, shards=SHARDS,
-        max_members=100,
+        repository=repository, access=access, summaries=summaries,
+        signals=Signals(publisher, source=source, shards=SHARDS), max_members=100,
     )  # fmt: skip
     handler = CommandHandler(
         consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,

@@ -1,6 +1,7 @@
 """Every scenario, small, against the bare server: the generator, the fleet and the audit as they really run."""
 
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -68,3 +69,17 @@ def test_a_process_that_ended_voids_the_measurement() -> None:
     clock = CpuClock({"gone": [2**22 + 1]})
     with pytest.raises(ProcessLookupError, match="of gone ended"):
         clock.restart()
+
+
+def test_a_helper_that_ended_voids_nothing_and_is_counted() -> None:
+    helper = subprocess.Popen(
+        ("sh", "-c", "read go; while [ $((n += 1)) -lt 200000 ]; do :; done"), stdin=subprocess.PIPE
+    )
+    clock = CpuClock({"me": [os.getpid()]})
+    clock.restart()
+    before = os.times()
+    helper.communicate(b"go\n")
+    assert helper.returncode == 0
+    used = os.times().children_user - before.children_user
+    assert used > 0
+    assert clock.read()["me"] >= used - 0.02  # two ticks of rounding

@@ -101,6 +101,20 @@ class TestMessages:
         assert await contents(S1) == []
         assert (await alice("GET", f"{S1}/count")).body["count"] == 0
 
+    async def test_pages_and_the_count_agree_on_what_was_deleted(self, alice: Api) -> None:
+        """It keeps its place: who turns pages by `offset` sees as many messages as are counted, each once."""
+        written = [(await wrote(alice, str(number)))["id"] for number in range(5)]
+        for number in (1, 3, 4):
+            assert (await alice("DELETE", f"/chat/messages/{written[number]}")).status == 200
+        count = (await alice("GET", f"{S1}/count")).body["count"]
+        pages = [(await alice("GET", f"{S1}?limit=2&offset={offset}")).body for offset in range(0, count, 2)]
+        assert [message["id"] for page in reversed(pages) for message in page] == written
+        assert count == len(written)
+        assert [bool(message.get("deletedAt")) for page in reversed(pages) for message in page] == [
+            False, True, False, True, True,
+        ]  # fmt: skip
+        assert [message["content"] for message in (await alice("GET", f"{S1}/recent")).body] == ["0", "2"]
+
     async def test_a_session_has_two_names(self, alice: Api, tenant: str) -> None:
         """That of the other system, which is shown, and its room's; one made here has its room's only."""
         room_id = Outside(tenant).room("session", "s-1")

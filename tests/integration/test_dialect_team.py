@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.conftest import ClientOf
 from tests.harness.sio import People, SioPerson
 
@@ -31,12 +33,16 @@ async def test_what_is_sent_reaches_the_room(people: People, client: ClientOf) -
         }
 
 
-async def test_what_is_sent_at_once_comes_after_the_greeting(people: People, client: ClientOf) -> None:
-    """Clients emit without waiting for `chat:init_data`: they are told what they have said, each time."""
+@pytest.mark.parametrize("namespace", ["/chat/", "/"])
+async def test_what_is_sent_at_once_comes_after_the_greeting(people: People, client: ClientOf, namespace: str) -> None:
+    """Clients emit without waiting for `chat:init_data`: they are told what they have said, each time.
+
+    Also where it is the first thing to tell which API they were written for (`/`).
+    """
     owner = await client("alice")
     room = await owner.create_room(members=["bob"])
     for number in range(10):
-        bob = await people("bob")
+        bob = await people("bob", namespace=namespace)
         await bob.emit("chat:send_message", {"roomId": room.id, "content": f"at once {number}"})
         assert (await bob.expect("chat:message"))["content"] == f"at once {number}"
         names = [heard.name for heard in bob.log if heard.name in {"chat:init_data", "chat:message"}]

@@ -70,6 +70,25 @@ async def test_rooms_that_come_change_and_go_are_told(people: People, client: Cl
     assert await listed(bob, "room_list", lambda rooms: not rooms) == []
 
 
+async def test_a_room_that_was_left_stays_up_to_date_in_lists(people: People, client: ClientOf) -> None:
+    """What is said there is not told any more, but counted; until the room is gone."""
+    owner = await client("alice")
+    room = await owner.create_room(name="Plans", members=["bob"])
+    bob = await people("bob", gateway=1)
+    await bob.expect("chat:init_data")
+    await bob.call("chat:leave", room.id)
+    await owner.send(room.id, "unheard")
+    rooms = await listed(bob, "room_list", lambda rooms: rooms[0]["unreadCount"])
+    assert (rooms[0]["unreadCount"], rooms[0]["lastMessage"]["content"]) == (1, "unheard")
+    await owner.request("room.update", {"room_id": room.id, "name": "Better plans"})
+    await listed(bob, "room_list", lambda rooms: rooms[0]["name"] == "Better plans")
+    assert not [heard for heard in bob.log if heard.name == "chat:message"]
+    await bob.call("chat:join", room.id)
+    await bob.call("chat:leave", room.id)
+    await owner.request("room.delete", {"room_id": room.id})
+    assert await listed(bob, "room_list", lambda rooms: not rooms) == []
+
+
 async def test_joining_a_room_reads_it(people: People, client: ClientOf) -> None:
     """Nothing is unread there then, on any device."""
     owner = await client("alice")

@@ -3,18 +3,24 @@
     == 1. A section: a test of its own, with people of its own
     # a remark
     alice {"name": "Alice"}                          who somebody is: claims of their token
-    alice connects {"auth": {"token": "$alice"}}     options of the client; these are the default, $alice is her token
+    alice connects {"auth": {"token": "$alice"}}     options of the client; by default her token, $alice, as the
+                                                     dialect's clients give it, in its first namespace
     alice > join_room {"roomId": "$room"} -> {…}     sends an event; after the arrow, what acknowledges it
     alice < joined_room {"roomId": "$room"}          is told an event, of which nothing before was told
     alice !< message_deleted                         has not been told such an event until now
+    alice !< message_deleted {"messageId": "$old"}   nor one with this payload
     alice GET /chat/rooms/$room -> 200 {…}           a request, and its response
-    alice soon GET /chat/rooms/$room -> 200 {…}      the same, of something that takes a moment: asked until it is so
+    alice with {"x-tenant-tag": "acme"} GET …        the same, with headers
+    alice soon GET /chat/rooms/$room -> 200 {…}      the same, or `soon >`: it takes a moment, asked until it is so
+    alice 999 times POST /chat/messages {…} -> 201   the same so often, all of it at once
     alice refused {"message": "…"}                   instead of `connects`: may not, and why
+    alice refused {"auth": {}} -> {"message": "…"}   the same, with options of the client
     alice disconnects
 
 `nobody` has no token. A line that begins with a blank goes on with the one before. `$name` is bound to what is there
-when it is first seen, and stands for that from then on; `...` stands for whatever is there: as a value, as the rest of
-an object's fields, or of an array.
+when it is first seen, and stands for that from then on; in options, `$server` is where the client connects. `...`
+stands for whatever is there: as a value, as the rest of an object's fields, or of an array, at its end or its
+beginning; `"x" * 3` for `"xxx"`. What a file's name has before a hyphen is the dialect.
 """
 
 import json
@@ -26,11 +32,11 @@ ANYTHING = "\0anything"
 REST = "\0rest"
 
 _LINE = re.compile(
-    r"(?P<who>\w+) (?P<soon>soon )?"
+    r"(?P<who>\w+) (?:(?P<soon>soon )|(?P<times>[1-9]\d*) times )?(?:with (?P<headers>\{[^}]*\}) )?"
     r"(?P<verb>connects|disconnects|refused|!<|<|>|GET|POST|PUT|PATCH|DELETE)(?: (?P<what>.*))?"
 )
 _CLAIMS = re.compile(r"(?P<who>\w+) (?P<claims>\{.*)")
-_TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|\.\.\.|[{}\[\]]|[^"{}\[\].]+|\.')
+_TOKENS = re.compile(r'"(?:\\.|[^"\\])*"(?: \* \d+)?|\.\.\.|[{}\[\]]|[^"{}\[\].]+|\.')
 ARROW = " -> "
 
 
@@ -49,6 +55,9 @@ class Line:
     status: int = 0
     soon: bool = False
     """Whether it may take a moment until it is answered so."""
+    times: int = 1
+    """How often it is done, all at once and to the same end."""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -102,13 +111,13 @@ def _line(number: int, text: str) -> Line:
     if verb in {"connects", "disconnects"}:
         return Line(number, who, verb, sent=parse(what) if what else {})
     if verb == "refused":
-        return Line(number, who, verb, got=parse(what))
+        return Line(number, who, verb, sent=parse(before) if after else {}, got=parse(after or before))
     name, _, payload = before.partition(" ")
     value = parse(payload) if payload else None
     if verb in {"<", "!<"}:
         return Line(number, who, verb, name, got=value)
     if verb == ">":
-        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None)
+        return Line(number, who, verb, name, sent=value, got=parse(after) if after else None, soon=bool(found["soon"]))
     status, _, body = after.partition(" ")
     return Line(
         number,
@@ -119,6 +128,8 @@ def _line(number: int, text: str) -> Line:
         got=parse(body) if body else None,
         status=int(status),
         soon=bool(found["soon"]),
+        times=int(found["times"] or 1),
+        headers=json.loads(found["headers"] or "{}"),
     )
 
 
@@ -134,6 +145,9 @@ def parse(text: str) -> Any:
         if token == "...":
             rest = inside and "".join(out).rstrip()[-1] in "{[,"
             token = json.dumps(REST) + (": 0" if inside[-1] == "{" else "") if rest else json.dumps(ANYTHING)  # noqa: PLW2901
+        elif token[0] == '"' and token[-1] != '"':
+            text, _, times = token.rpartition(" * ")
+            token = json.dumps(json.loads(text) * int(times))  # noqa: PLW2901
         out.append(token)
     return json.loads("".join(out))
 
@@ -162,7 +176,8 @@ def match(expected: Any, found: Any, bound: dict[str, Any], at: str = "") -> dic
         items = [item for item in expected if item != REST]
         if len(found) < len(items) or (whole and len(found) > len(items)):
             raise Mismatch(f"{at or 'it'} has {len(found)} items: {found}")
-        for number, (one, other) in enumerate(zip(items, found, strict=False)):
+        first = len(found) - len(items) if expected[:1] == [REST] else 0
+        for number, (one, other) in enumerate(zip(items, found[first:], strict=False), start=first):
             bound = match(one, other, bound, f"{at}[{number}]")
         return bound
     if type(expected) is not type(found) or fill(expected, bound) != found:

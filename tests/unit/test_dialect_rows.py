@@ -2,14 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import orjson
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel, Field
 
 from services.gateway.dialects.choice import DIALECTS
-from services.gateway.dialects.rows import Dialect, Emit, On, Route, Say
+from services.gateway.dialects.rows import Dialect, Emit, On, Route, Say, Wire
 from services.gateway.schemas.components import JSON
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.page import dialect_page, index_page
@@ -48,6 +50,38 @@ def test_what_clients_send(name: str, row: On) -> None:
     known = REHEARSALS[name].heard(row)
     for say in (*row.says, *([row.ack] if row.ack is not None else [])):
         check(name, REHEARSALS[name].says(say, known), say)
+
+
+WIRES: set[type[Wire]] = {row.wire for _, row in ONS} | {row.wire for _, row in ROUTES}
+
+
+@pytest.mark.parametrize("wire", sorted(WIRES, key=str), ids=str)
+def test_what_clients_send_is_plain_or_one_object(wire: type[Wire]) -> None:
+    """No list of objects: what was sent is taken over as deep as that (`Wire.given`)."""
+    for field in wire.model_fields.values():
+        annotation = field.annotation
+        choices = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+        assert not any(_is_object(part) for choice in choices for part in get_args(choice)), field
+
+
+def test_what_was_sent_holds_objects_as_such() -> None:
+    """By the names of their fields, and nothing that was left out."""
+
+    class Place(BaseModel):
+        latitude: float = Field(alias="lat")
+        name: str | None = None
+
+    class Sent(Wire):
+        place: Place | None = None
+        text: str | None = None
+        names: list[str] = []
+
+    sent = Sent.read({"place": {"lat": 1.5}, "names": ["a"]})
+    assert sent.given() == sent.model_dump(exclude_none=True) == {"place": {"latitude": 1.5}, "names": ["a"]}
+
+
+def _is_object(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 @pytest.mark.parametrize(("name", "row"), EMITS, ids=[f"{name} {row.name} {row.event.TYPE}" for name, row in EMITS])

@@ -140,6 +140,7 @@ def test_a_direct_room_is_the_other_one() -> None:
         ({"name": "Plans", "metadata": {"avatar": "/p.png"}}, "Plans", "/p.png"),
         ({"name": "Plans", "metadata": {"avatar": 7}}, "Plans", None),
         ({"members": [member("a"), member("b"), member("c", name="Carol")]}, "b, Carol", None),
+        ({"members": [member("a")]}, "a", None),
         ({}, "", None),
     ],
 )

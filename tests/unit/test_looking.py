@@ -11,10 +11,11 @@ from typing_extensions import override
 from services.gateway.connection import Connection
 from services.gateway.hub import Hub
 from services.gateway.looking import PAUSE, Onlookers
-from services.gateway.signals import Signals
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
+from shared.bus.signals import Signals
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.messages import ReceiptsUpdated
 from shared.contracts.presence import Looking, Typing
 from shared.service import Tasks
 from tests.unit.feeds_world import connection
@@ -31,7 +32,7 @@ class Heard(Signals):
         self._hub = hub
 
     @override
-    def publish(self, event: Typing | Looking, tenant: str) -> None:
+    def publish(self, event: Typing | Looking | ReceiptsUpdated, tenant: str) -> None:
         """Keep it."""
         assert isinstance(event, Looking)
         self.events.append((self._hub.time, event.looking))

@@ -119,6 +119,10 @@ def test_examples_meet_their_schemas_and_contracts(route: Route) -> None:
             check(content["example"], content["schema"])
 
 
+NAMED_ELSEWHERE = {"/v1/favorites/toggle", "/v1/audit"}
+"""Where what is asked for is named in the body or the query, and may not be there."""
+
+
 @by_route
 def test_answers(route: Route) -> None:
     """The row's status; 200 beside 201 where the thing may exist already; and errors."""
@@ -128,7 +132,7 @@ def test_answers(route: Route) -> None:
     assert ("200" in responses) == (route.status == 200 or bool(known))
     assert {"400", "401", "403", "500", "503", "504"} <= responses.keys()
     assert ("429" in responses) == route.counted
-    assert ("404" in responses) == ("{" in route.path)
+    assert ("404" in responses) == ("{" in route.path or route.path in NAMED_ELSEWHERE)
 
 
 @pytest.mark.parametrize("code", ErrorCode)

@@ -2,8 +2,10 @@
 
 import pytest
 
+from services.gateway.feeds import Feed
 from services.gateway.sio import recall
-from services.gateway.sio.recall import KEPT, Client, Departure, Place, Recall, resumed
+from services.gateway.sio.recall import KEPT, Client, Departure, Place, Recall, Trail, resumed
+from tests.unit.feeds_world import connection
 
 BOB, ANN = Client("default", "bob", "/chat"), Client("default", "ann", "/chat")
 
@@ -61,3 +63,84 @@ def test_what_is_no_place_is_passed_over(named: object) -> None:
 
 def test_a_client_may_name_its_places() -> None:
     assert resumed({"resume": {"room": "e:7:3"}}) == {"room": Place("e", 7, 3)}
+
+
+class Followed:
+    """A client that follows one room."""
+
+    def __init__(self, **sure: Place) -> None:
+        self.connection = connection(1)
+        self.connection.greeted = True
+        self.feed = Feed("room", "default")
+        self.connection.feeds["room"] = self.feed
+        self.feed.join(self.connection)
+        self.feed.start(self.connection, "0", 5, 7)
+        self.trail = Trail(self.connection, sure)
+
+    def happens(self) -> Place:
+        """A message is written to it; where the room stands then."""
+        self.feed.accept(self.feed.seq + 1, self.feed.rev + 1)
+        return Place("0", self.feed.rev, self.feed.seq)
+
+    @property
+    def left(self) -> Place:
+        """Where it would go on."""
+        return self.trail.left()["room"]
+
+
+def test_what_was_written_counts_while_all_pings_are_answered() -> None:
+    client = Followed()
+    client.trail.pinged()
+    client.trail.answered()
+    latest = client.happens()
+    assert client.left == latest
+
+
+def test_who_does_not_answer_goes_on_where_the_ping_before_was_sent() -> None:
+    client = Followed()
+    sure = client.happens()
+    client.trail.pinged()
+    client.happens()
+    client.trail.answered()
+    client.trail.pinged()
+    client.happens()
+    assert client.left == sure
+
+
+def test_who_never_answered_goes_on_where_they_joined_or_were_before() -> None:
+    before = Place("0", 2, 1)
+    for client, place in ((Followed(), Place("0", 7, 5)), (Followed(room=before), before)):
+        client.happens()
+        client.trail.pinged()
+        assert client.left == place
+
+
+def test_what_is_yet_to_be_written_is_not_answered_for() -> None:
+    client = Followed()
+    client.happens()
+    client.connection.out.append(b"x")
+    client.trail.pinged()
+    client.trail.answered()
+    client.trail.pinged()
+    assert client.left == Place("0", 7, 5)
+
+
+def test_an_answer_that_nobody_asked_for_says_nothing() -> None:
+    before = Place("0", 2, 1)
+    client = Followed(room=before)
+    client.trail.answered()
+    client.trail.pinged()
+    assert client.left == before
+
+
+def test_who_was_closed_for_not_reading_is_told_again() -> None:
+    client = Followed()
+    client.happens()
+    client.connection.slow = True
+    assert client.left == Place("0", 7, 5)
+
+
+def test_a_departure_is_found_as_often_as_needed() -> None:
+    memory, departure = Recall(Clock()), left()
+    memory.keep(BOB, departure)
+    assert [memory.find(BOB), memory.find(BOB), memory.take(BOB), memory.find(BOB)] == [departure] * 3 + [None]

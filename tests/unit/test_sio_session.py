@@ -1,104 +1,10 @@
 """A client's events are begun in the order they come; what may rest on one that is under way waits for it."""
 
-from collections.abc import Sequence
-from typing import Any, cast
-
-from services.gateway.dialects.choice import ALL
-from services.gateway.dialects.rows import Step
-from services.gateway.dialects.session import SESSION
-from services.gateway.sio.packets import Incoming
-from services.gateway.sio.session import Serving, Session
-from services.gateway.sio.voice import Voices
-from services.gateway.steps import Done
-from shared.bus.codec import JSON
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.settings import Settings
-from tests.unit.feeds_world import connection, gateway
+from tests.unit.sio_world import JOIN, LEAVE, SAY, client, sends, told
 
 MAX = Settings().max_in_flight
-
-JOIN = ("join_session", {"sessionId": "s"})
-SAY = ("send_message", {"content": "x"})
-LEAVE = ("leave_session", None)
-
-
-class Suspended:
-    """Steps that are begun, and end when the test says so; leaving ends at once, as it does."""
-
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-        self.done: list[Done] = []
-
-    def run(self, steps: Sequence[Step], known: JSON, asker: Any, done: Done) -> None:
-        """Note that an event is begun."""
-        self.begun.append(next(name for name, row in SESSION.on.items() if row.steps is steps))
-        if self.begun[-1] == LEAVE[0]:
-            done(None)
-        else:
-            self.done.append(done)
-
-    async def carry_out(self, *_: object) -> None:
-        """Those of a greeting are carried out at once."""
-
-    def end(self, error: ChatError | None) -> None:
-        """End the first that is under way."""
-        self.done.pop(0)(error)
-
-
-class Anything:
-    """A dispatcher that has room for everything."""
-
-    def check_in_flight(self, _connection: object) -> None:
-        """There is room."""
-
-    def count(self, _identity: object) -> None:
-        """It is not too many."""
-
-
-class Roomless:
-    """A client's rooms, of which there are none."""
-
-    async def welcome(self, _connection: object) -> tuple[list[Any], list[bytes]]:
-        """They are looked up."""
-        return [], []
-
-
-async def client() -> tuple[Session, Suspended]:
-    """A connected client that speaks the session dialect."""
-    hub, _ = await gateway()
-    voices, steps, nothing = Voices(ALL), Suspended(), cast("Any", None)
-    voice = voices.of("session", "/chat", framed=True)
-    serving = Serving(
-        settings=Settings(),
-        hub=hub,
-        dispatcher=cast("Any", Anything()),
-        subscriptions=cast("Any", Roomless()),
-        steps=cast("Any", steps),
-        typists=nothing,
-        watching=nothing,
-        register=nothing,
-        tasks=nothing,
-        voices=voices,
-        recall=nothing,
-    )
-    one = connection(1)
-    one.voice = voice
-    session = Session(serving, one, voice)
-    await session.greet()
-    return session, steps
-
-
-def sends(session: Session, *events: tuple[str, Any]) -> None:
-    """Take in events, one after the other."""
-    for name, payload in events:
-        session.receive(Incoming("/chat", name, [payload], None))
-
-
-def told(session: Session) -> bytes:
-    """All that the client is told."""
-    assert session.connection is not None
-    return b"".join(session.connection.out)
-
 
 REFUSED = ChatError(ErrorCode.NOT_FOUND, "not there")
 

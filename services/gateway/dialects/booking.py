@@ -3,7 +3,6 @@
 from services.gateway.dialects.booking_shapes import (
     Connected,
     Deleted,
-    Failed,
     Gone,
     Healthy,
     Joined,
@@ -12,7 +11,6 @@ from services.gateway.dialects.booking_shapes import (
     MessageOf,
     Messages,
     NewRoom,
-    Nothing,
     Online,
     Page,
     PageOf,
@@ -23,7 +21,6 @@ from services.gateway.dialects.booking_shapes import (
     Rooms,
     Send,
     Sent,
-    Typed,
 )
 from services.gateway.dialects.rows import (
     Ask,
@@ -40,7 +37,8 @@ from services.gateway.dialects.rows import (
     dialect,
     look_up,
 )
-from services.gateway.dialects.steps import EVERYTHING, attachment, by_activity, offset_of, page_of
+from services.gateway.dialects.shapes import Failed, Nothing, Typed
+from services.gateway.dialects.steps import EVERYTHING, WITH_STATES, attachment, offset_of, page_of
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
@@ -74,10 +72,6 @@ SEND = (
     ),
 )
 READ_ALL = (Ask(messages.MarkRead, {"room_id": At("in.room_id"), "seq": EVERYTHING}),)
-WITH_STATE = (
-    Ask(messages.GetRoomStates, {"room_ids": At("ids")}, "states"),
-    Make("rooms", by_activity),
-)
 
 BOOKING = dialect(
     "booking",
@@ -130,9 +124,8 @@ BOOKING = dialect(
             "/chat/rooms",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list"),
-                Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
-                *WITH_STATE,
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list", every="rooms"),
+                *WITH_STATES,
                 Make("total", lambda known: len(known["rooms"])),
                 Make("page", page_of),
             ),
@@ -146,8 +139,7 @@ BOOKING = dialect(
             (
                 Ask(rooms.GetRoom, {"room_id": At("in.room_id"), "with_members": 2}, "room"),
                 Make("list", lambda known: {"rooms": [known["room"]]}),
-                Make("ids", lambda known: [known["room"]["id"]]),
-                *WITH_STATE,
+                *WITH_STATES,
             ),
             Room,
             "Get a room.",

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator
 
+from services.gateway.dialects import shapes
 from services.gateway.dialects.rows import Shape, Wire, at
-from services.gateway.dialects.steps import Phrase
 
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -36,10 +36,6 @@ class MessageOf(Wire):
     """A message."""
 
     message_id: str = Field(alias="messageId")
-
-
-class Nothing(Wire):
-    """Nothing."""
 
 
 class NewRoom(Wire):
@@ -219,27 +215,8 @@ class Deleted(Shape):
     roomId: str = at("room_id")
 
 
-class Typed(Shape):
-    """Somebody has started or stopped typing."""
-
-    userId: str = at("user_id")
-    roomId: str = at("room_id")
-    isTyping: bool = at("typing")
-
-
-class Failed(Shape):
-    """Something was refused."""
-
-    message: str = at("error.message")
-    code: str = at("error.code")
-    event: str = at("event")
-
-
-class Problem(Shape):
+class Problem(shapes.Problem):
     """An error of the REST API."""
 
-    statusCode: int = at("status")
-    message: str = at("error.message")
-    error: Phrase = at("status")
     timestamp: str = at("now")
     path: str = at("path")

@@ -10,6 +10,7 @@ from aiohttp.web_urldispatcher import AbstractRoute
 from pydantic import ValidationError
 
 from services.gateway.connection import Connection
+from services.gateway.dialects import errors
 from services.gateway.dialects.rows import Dialect, Route, Say
 from services.gateway.dispatch import Answered, Dispatcher
 from services.gateway.edge import Edge, token_of
@@ -66,7 +67,7 @@ class Endpoints:
             wire = route.wire.read(data)
         except ValidationError as error:
             raise invalid(error, f"{route.method} {route.path}") from error
-        known: JSON = {"in": wire.model_dump(exclude_none=True), "now": now()}
+        known: JSON = {"in": wire.given(), "now": now()}
         if identity is not None:
             await self._carry_out(route, known, identity)
         body = said(Say("", route.shape, route.of, many=route.many), known)
@@ -108,7 +109,6 @@ def _nowhere(dialect: Dialect) -> Handler:
 def refused(dialect: Dialect, request: web.Request, error: ChatError) -> web.Response:
     """An error in a dialect's words, with its status."""
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    known = {"error": view, "status": error.row.status, "path": request.path, "now": now()}
-    body = dialect.problem.model_validate(known).model_dump_json()
+    body = said(Say("", dialect.problem), errors.of_request(view, request.path, now()))
     headers = error_headers(error)
-    return web.Response(text=body, status=error.row.status, content_type="application/json", headers=headers)
+    return web.Response(body=body, status=error.row.status, content_type="application/json", headers=headers)

@@ -28,7 +28,6 @@ from services.gateway.dialects.eventchat_shapes import (
     PageOf,
     ParticipantOf,
     PeopleOf,
-    Problem,
     Receipt,
     Removed,
     Renamed,
@@ -58,7 +57,8 @@ from services.gateway.dialects.rows import (
     dialect,
     look_up,
 )
-from services.gateway.dialects.steps import EVERYTHING, attachment, by_activity, page_of, with_status
+from services.gateway.dialects.shapes import DetailedProblem
+from services.gateway.dialects.steps import EVERYTHING, WITH_STATES, attachment, before_live, page_of, with_status
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
@@ -109,20 +109,19 @@ def _target(known: JSON) -> JSON:
 
 # ── steps that several rows have ─────────────────────────────────────────────────────────────────────────────────
 
-STATES = (Ask(messages.GetRoomStates, {"room_ids": At("ids")}, "states"), Make("rooms", by_activity))
 WHOLE = (
     Ask(rooms.ListMembers, {"room_id": At("room.id"), "limit": 500}, "people"),
     Make("list", lambda known: {"rooms": [{**known["room"], "members": known["people"]["members"]}]}),
-    Make("ids", lambda known: [known["room"]["id"]]),
-    *STATES,
+    *WITH_STATES,
 )
 CHAT = (Ask(rooms.GetRoom, {"room_id": At("in.chat_id")}, "room"), *WHOLE)
 HISTORY = (
     Ask(rooms.GetRoom, {"room_id": At("in.chat_id")}, "room"),
     Ask(messages.GetMessage, {"message_id": At("in.before")}, "mark", given=At("in.before")),
+    Make("before", lambda known: look_up(known, "mark.seq") or before_live(known)),
     Ask(
         messages.GetHistory,
-        {"room_id": At("in.chat_id"), "before": At("mark.seq"), "limit": At("in.limit")},
+        {"room_id": At("in.chat_id"), "before": At("before"), "limit": At("in.limit")},
         "history",
     ),
     Make("few", lambda known: known["room"]["member_count"] <= MANY),
@@ -165,7 +164,7 @@ MARK = {"room_id": At("target.room_id"), "seq": At("target.seq")}
 EVENTCHAT = dialect(
     "eventchat",
     on=(
-        On("join_chat", PageOf, (Follow(At("in.chat_id")), *HISTORY), (Say("chat_joined", Joined),)),
+        On("join_chat", PageOf, (Follow(At("in.chat_id")), *HISTORY), (Say("chat_joined", Joined),), leads=True),
         On("leave_chat", ChatOf, (Unfollow(At("in.chat_id")),), (Say("chat_left", InChat),)),
         On("get_messages", PageOf, HISTORY, (Say("messages", Messages),)),
         On("create_message", Send, SEND, ack=Say("", Sent), counted=True),
@@ -244,9 +243,8 @@ EVENTCHAT = dialect(
             "/chat",
             Page,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list"),
-                Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
-                *STATES,
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": rooms.MAX_SHOWN}, "list", every="rooms"),
+                *WITH_STATES,
                 Make("page", page_of),
             ),
             Chat,
@@ -326,5 +324,5 @@ EVENTCHAT = dialect(
         Route("DELETE", "/chat/message/{messageId}", MessageOf, DELETE, Gone, "Delete a message."),
     ),
     failure=Say("error", Failed),
-    problem=Problem,
+    problem=DetailedProblem,
 )

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field
 
+from services.gateway.dialects import shapes
 from services.gateway.dialects.rows import Shape, Wire, at
-from services.gateway.dialects.steps import Phrase
 
 MAX_PARTICIPANTS = 100
 """Participants that one request may name."""
@@ -53,15 +53,11 @@ PEOPLE = AliasChoices(
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Nothing(Wire):
-    """Nothing."""
-
-
 class Page(Wire):
     """A page of a list, counted from 1."""
 
     page: int = Field(default=1, ge=1, le=1_000_000)
-    limit: int = Field(default=500, ge=1, le=500)
+    limit: int = Field(default=1000, ge=1, le=1000)
 
 
 class ChatOf(Wire):
@@ -378,19 +374,7 @@ class MessageStatus(Shape):
     readBy: list[str] = at("result.read_by")
 
 
-class Failed(Shape):
+class Failed(shapes.Failed):
     """Something was refused."""
 
-    message: str = at("error.message")
-    code: str = at("error.code")
-    event: str = at("event")
-    details: Any = at("error.details", omit=True)
-
-
-class Problem(Shape):
-    """An error of the REST API."""
-
-    statusCode: int = at("status")
-    message: str = at("error.message")
-    error: Phrase = at("status")
     details: Any = at("error.details", omit=True)

@@ -10,8 +10,6 @@ from services.gateway.dialects.outing_shapes import (
     Connected,
     Decision,
     Deleted,
-    Everything,
-    Failed,
     Gone,
     Joined,
     Left,
@@ -26,7 +24,6 @@ from services.gateway.dialects.outing_shapes import (
     Over,
     PageOf,
     Participation,
-    Problem,
     Read,
     Removed,
     Send,
@@ -52,7 +49,8 @@ from services.gateway.dialects.rows import (
     Unfollow,
     dialect,
 )
-from services.gateway.dialects.steps import by_activity
+from services.gateway.dialects.shapes import DetailedProblem, Failed, Nothing
+from services.gateway.dialects.steps import WITH_STATES
 from shared.contracts import integration, messages, presence, rooms
 
 # ── steps that several rows take ─────────────────────────────────────────────────────────────────────────────────
@@ -123,17 +121,12 @@ PAGE: tuple[Step, ...] = (
     Make("pages", steps.pages),
     Make("next", steps.next_cursor),
 )
-WITH_STATE: tuple[Step, ...] = (
-    Ask(messages.GetRoomStates, {"room_ids": At("ids")}, "states"),
-    Make("rooms", by_activity),
-    Make("rooms", steps.chats),
-)
+CHATS: tuple[Step, ...] = (*WITH_STATES, Make("rooms", steps.chats))
 CHAT: tuple[Step, ...] = (
     *ROOM,
     Ask(rooms.ListMembers, {"room_id": At("room.id"), "limit": 500}, "page"),
     Make("list", lambda known: {"rooms": [{**known["room"], "members": known["page"]["members"]}]}),
-    Make("ids", lambda known: [known["room"]["id"]]),
-    *WITH_STATE,
+    *CHATS,
     Make("rooms", steps.found),
 )
 
@@ -177,11 +170,10 @@ OUTING = dialect(
         Route(
             "GET",
             "/chats",
-            Everything,
+            Nothing,
             (
-                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list"),
-                Make("ids", lambda known: [room["id"] for room in known["list"]["rooms"]]),
-                *WITH_STATE,
+                Ask(rooms.ListRooms, {"limit": 500, "with_members": 20}, "list", every="rooms"),
+                *CHATS,
             ),
             Chat,
             "List one's chats, the one with the latest message first.",
@@ -255,5 +247,5 @@ OUTING = dialect(
         ),
     ),
     failure=Say("error", Failed),
-    problem=Problem,
+    problem=DetailedProblem,
 )

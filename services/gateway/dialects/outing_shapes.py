@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
 from services.gateway.dialects.rows import Shape, Wire, at, fixed
-from services.gateway.dialects.steps import Phrase
 
 SORTIE = AliasChoices("sortieId", "sortie_id", "sortie")
 CHAT = AliasChoices("chatId", "chat_id", "roomId", "room_id", "chat")
@@ -87,10 +86,6 @@ class MessageOf(Wire):
     BARE = "message_id"
 
     message_id: str = Field(validation_alias=MESSAGE)
-
-
-class Everything(Wire):
-    """All there is."""
 
 
 class PageOf(ChatOf):
@@ -358,20 +353,3 @@ class Over(Admitted):
 
     type: str = fixed("chat.deleted")
     message: str = fixed("The outing was deleted")
-
-
-class Failed(Shape):
-    """Something was refused."""
-
-    message: str = at("error.message")
-    code: str = at("error.code")
-    event: str = at("event")
-
-
-class Problem(Shape):
-    """An error of the REST API, as NestJS has them."""
-
-    statusCode: int = at("status")
-    message: str = at("error.message")
-    error: Phrase = at("status")
-    details: Any = at("error.details", omit=True)

@@ -20,7 +20,7 @@ from shared.contracts.base import Event
 
 
 class Wire(BaseModel):
-    """What a client sends. Fields it has besides are passed over: its server did so, too."""
+    """What a client sends: fields that are plain or objects. Others are passed over: its server did so, too."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, use_attribute_docstrings=True, hide_input_in_errors=True
@@ -37,6 +37,14 @@ class Wire(BaseModel):
         if cls.BARE is not None and not isinstance(payload, dict):
             payload = {cls.BARE: payload}
         return cls.model_validate(payload)
+
+    def given(self) -> JSON:
+        """What was sent, by the names of the fields: `model_dump` for fields that are plain or one model."""
+        return {
+            name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
+            for name, value in self.__dict__.items()
+            if value is not None
+        }
 
 
 class Shape(BaseModel):

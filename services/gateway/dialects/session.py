@@ -37,7 +37,6 @@ from services.gateway.dialects.session_shapes import (
     Left,
     Message,
     MessageOf,
-    Nothing,
     PageOf,
     Problem,
     Read,
@@ -50,6 +49,8 @@ from services.gateway.dialects.session_shapes import (
     Typing,
     session_id,
 )
+from services.gateway.dialects.shapes import Nothing
+from services.gateway.dialects.steps import before_live
 from services.gateway.voices import JSON
 from shared.contracts import messages, presence, rooms
 
@@ -105,10 +106,16 @@ SESSION = dialect(
                 Keep("room_id", At("room.id")),
                 Make("session_id", lambda known: session_id(known["room"])),
                 Keep("session_id", At("session_id")),
-                Ask(messages.GetHistory, {"room_id": At("room.id"), "limit": RECENT}, "history"),
+                Make("before", before_live),
+                Ask(
+                    messages.GetHistory,
+                    {"room_id": At("room.id"), "before": At("before"), "limit": RECENT},
+                    "history",
+                ),
                 Make("messages", _recent),
             ),
             (Say("session_joined", Joined, kind="system"),),
+            leads=True,
         ),
         On(
             "leave_session",

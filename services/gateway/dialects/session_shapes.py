@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
+from services.gateway.dialects import shapes
 from services.gateway.dialects.rows import Shape, Wire, at
-from services.gateway.dialects.steps import Phrase
 
 KIND = "session"
 """What sessions are among the objects of other systems."""
@@ -24,10 +24,6 @@ Role = Annotated[str, AfterValidator(str.upper)]
 
 
 # ── what clients send ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Nothing(Wire):
-    """Nothing."""
 
 
 class SessionOf(Wire):
@@ -234,12 +230,8 @@ class Failed(Shape):
     correlationId: str | None = at("error.details.correlation_id", omit=True)
 
 
-class Problem(Shape):
+class Problem(shapes.DetailedProblem):
     """An error of the REST API."""
 
-    statusCode: int = at("status")
-    message: str = at("error.message")
-    error: Phrase = at("status")
-    details: Any = at("error.details", omit=True)
     timestamp: str = at("now")
     path: str = at("path")

@@ -1,17 +1,12 @@
 """What several dialects work out from what is known. Pure."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator
-
-from services.gateway.dialects.rows import look_up
+from services.gateway.dialects.rows import Ask, At, Make, Step, look_up
 from services.gateway.voices import JSON
+from shared.contracts.messages import GetRoomStates
 from shared.contracts.timeline import Status
-
-Phrase = Annotated[str, BeforeValidator(lambda status: HTTPStatus(status).phrase)]
-"""What HTTP calls a status, as NestJS puts it into the `error` of its errors."""
 
 EVERYTHING = 2**53
 """A `seq` past every message: to mark it as read marks all that there is."""
@@ -31,10 +26,21 @@ def offset_of(known: JSON) -> int:
     return int((known["in"]["page"] - 1) * known["in"]["limit"])
 
 
+def before_live(known: JSON) -> int | None:
+    """Before which message a history ends that is followed by what a socket hears of a room from now on."""
+    seq = look_up(known, "state.seq")
+    return None if seq is None else int(seq) + 1
+
+
 def page_of(known: JSON) -> list[Any]:
     """The part of `rooms` that is `in.page`."""
     start = offset_of(known)
     return list(known["rooms"][start : start + known["in"]["limit"]])
+
+
+def room_ids(known: JSON) -> list[str]:
+    """The ids of the rooms of `list`."""
+    return [room["id"] for room in known["list"]["rooms"]]
 
 
 def by_activity(known: JSON) -> list[JSON]:
@@ -49,6 +55,14 @@ def by_activity(known: JSON) -> list[JSON]:
 
 def _activity(room: JSON) -> str:
     return str(look_up(room, "state.last_message.created_at") or room["created_at"])
+
+
+WITH_STATES: tuple[Step, ...] = (
+    Make("ids", room_ids),
+    Ask(GetRoomStates, {"room_ids": At("ids")}, "states"),
+    Make("rooms", by_activity),
+)
+"""From the rooms of `list` to `rooms`: each with its state, the one with the latest message first."""
 
 
 def with_status(known: JSON) -> list[JSON]:

@@ -16,7 +16,8 @@ from services.gateway.dialects.rows import (
     Watch,
     dialect,
 )
-from services.gateway.dialects.steps import attachment, by_activity
+from services.gateway.dialects.shapes import Nothing, Typed
+from services.gateway.dialects.steps import WITH_STATES, attachment
 from services.gateway.dialects.team_shapes import (
     Begun,
     ChatMessage,
@@ -37,7 +38,6 @@ from services.gateway.dialects.team_shapes import (
     Rooms,
     Sent,
     Started,
-    Typed,
     Updated,
 )
 from services.gateway.dialects.team_steps import (
@@ -51,7 +51,6 @@ from services.gateway.dialects.team_steps import (
     reaction_id,
     reaction_of,
     reactors,
-    room_ids,
     shown_favorites,
     shown_people,
     shown_room,
@@ -64,7 +63,6 @@ from services.gateway.dialects.team_wires import (
     Mark,
     MessageOf,
     NewRoom,
-    Nothing,
     React,
     ReactionOf,
     RoomOf,
@@ -78,9 +76,7 @@ from shared.contracts import messages, people, presence, rooms
 # ── the lists of sockets ─────────────────────────────────────────────────────────────────────────────────────────
 
 IN_ORDER = (
-    Make("ids", room_ids),
-    Ask(messages.GetRoomStates, {"room_ids": At("ids")}, "states"),
-    Make("rooms", by_activity),
+    *WITH_STATES,
     Make("rooms", shown_rooms),
 )
 ROOMS = (Ask(rooms.ListRooms, {"limit": 500, "with_members": 2}, "list", every="rooms"), *IN_ORDER)

@@ -253,14 +253,6 @@ class Healthy(Shape):
     timestamp: str = at("now")
 
 
-class Typed(Shape):
-    """Somebody has started or stopped typing."""
-
-    userId: str = at("user_id")
-    roomId: str = at("room_id")
-    isTyping: bool = at("typing")
-
-
 class Present(Shape):
     """Somebody has come, gone or become away."""
 

@@ -24,24 +24,20 @@ def called(user: JSON) -> str:
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def room_ids(known: JSON) -> list[str]:
-    """The ids of the rooms of `list`."""
-    return [room["id"] for room in known["list"]["rooms"]]
-
-
 def shown_rooms(known: JSON) -> list[JSON]:
     """The rooms of `rooms`, each with the name and avatar that `me` sees: of two, they are the other one's."""
     return [shown_room(room, known["me"]["id"]) for room in known["rooms"]]
 
 
 def shown_room(room: JSON, me: str) -> JSON:
-    """A room with the name and avatar that a user sees. One without a name has those of its members."""
-    others = [_user(member) for member in room.get("members") or () if member["user_id"] != me]
+    """A room with the name and avatar that a user sees. One without a name has those of its other members, if any."""
+    members = [_user(member) for member in room.get("members") or ()]
+    others = [member for member in members if member["id"] != me]
     two = room["type"] == "direct" and others
     avatar = others[0].get("avatar") if two else look_up(room, "metadata.avatar")
     return {
         **room,
-        "name": (None if two else room.get("name")) or ", ".join(called(other) for other in others),
+        "name": (None if two else room.get("name")) or ", ".join(called(member) for member in others or members),
         "avatar": avatar if isinstance(avatar, str) else None,
     }
 

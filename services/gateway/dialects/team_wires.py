@@ -13,10 +13,6 @@ Lowered = Annotated[str, BeforeValidator(lambda value: value.lower() if isinstan
 """A word that these clients write in capitals."""
 
 
-class Nothing(Wire):
-    """Nothing."""
-
-
 class RoomOf(Wire):
     """A room."""
 

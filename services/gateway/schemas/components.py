@@ -35,7 +35,9 @@ class _Plain(GenerateJsonSchema):
 
 
 def _nullable(schema: Any) -> bool:
-    return schema["type"] == "nullable" or (schema["type"] == "default" and _nullable(schema["schema"]))
+    if schema["type"] == "default":
+        return schema.get("default", ...) is None or _nullable(schema["schema"])
+    return bool(schema["type"] == "nullable")
 
 
 @cache

@@ -37,6 +37,8 @@ VALUES: dict[str, Any] = {
     ],
     "External.id": "42",
     "External.kind": "event",
+    "FindRoom.id": "7",
+    "FindRoom.kind": "sortie",
     "ListParticipations.id": "7",
     "ListParticipations.kind": "sortie",
     "born": 15,

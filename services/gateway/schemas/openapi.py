@@ -217,13 +217,18 @@ def _statuses(route: Route) -> list[int]:
     never = set()
     if not route.counted:
         never.add(ERRORS[ErrorCode.RATE_LIMITED].status)
-    if not _in_path(route):
+    if not names_something(route.contract.model_fields):
         never.add(ERRORS[ErrorCode.NOT_FOUND].status)
     if not issubclass(route.contract, Command):
         never.add(ERRORS[ErrorCode.CONFLICT].status)
     if route.method in BODILESS:
         never.add(ERRORS[ErrorCode.TOO_LARGE].status)
     return [status for status in all_statuses() if status not in never]
+
+
+def names_something(fields: Iterable[str]) -> bool:
+    """Whether what is asked for, by these fields, may not be there."""
+    return any(name == "id" or (name.endswith("_id") and name != "client_id") for name in fields)
 
 
 def all_statuses() -> list[int]:

@@ -65,13 +65,17 @@ class Recall:
         self._left.setdefault(client, deque()).append((now, departure))
         self._order.append((now, client))
 
-    def take(self, client: Client) -> Departure | None:
+    def find(self, client: Client) -> Departure | None:
         """The earliest departure of such a client that nobody has come back to."""
         self._forget(self._now())
         left = self._left.get(client)
-        if not left:
-            return None
-        _, departure = left.popleft()
+        return left[0][1] if left else None
+
+    def take(self, client: Client) -> Departure | None:
+        """The same; now somebody has come back to it."""
+        departure = self.find(client)
+        if departure is not None:
+            self._left[client].popleft()
         return departure
 
     def _forget(self, now: float) -> None:
@@ -91,6 +95,45 @@ def places(connection: Connection) -> dict[str, Place]:
         for feed in connection.feeds.values()
         if connection in feed.voices.get(connection.voice, ())
     }
+
+
+class Trail:
+    """How far a client is known to have been told of its rooms, and how far it has been written to.
+
+    What was written before a ping has arrived when that is answered: two places per room are enough.
+
+    Args:
+        places: where it goes on; what it is told from there may be lost like all else.
+    """
+
+    def __init__(self, connection: Connection, places: Mapping[str, Place]) -> None:
+        self._connection = connection
+        self._sure = dict(places)
+        self._asked: dict[str, Place] = {}
+        self._silent = False
+
+    def pinged(self) -> None:
+        """The client is asked for a sign of life, after all that has been written until now."""
+        self._silent = True
+        # What has yet to be written comes after the ping, though the feeds count it as told.
+        self._asked = self._sure if self._connection.out else places(self._connection)
+
+    def answered(self) -> None:
+        """The client has given it."""
+        if self._silent:
+            self._silent, self._sure = False, self._asked
+
+    def left(self) -> dict[str, Place]:
+        """Where it goes on when it comes back: rather told twice than never, where it was gone before it went."""
+        written = places(self._connection)
+        if not (self._silent or self._connection.slow):
+            return written
+        return {room_id: self._sure.get(room_id) or self._joined(room_id) for room_id in written}
+
+    def _joined(self, room_id: str) -> Place:
+        feed = self._connection.feeds[room_id]
+        since = feed.voices[self._connection.voice][self._connection]
+        return Place(feed.epoch, since.rev, since.seq)
 
 
 def resumed(auth: Mapping[str, Any]) -> dict[str, Place]:

@@ -25,7 +25,7 @@ from services.gateway.edge import Edge, client_address, token_of
 from services.gateway.sio import packets
 from services.gateway.sio.recall import Client, Departure, resumed
 from services.gateway.sio.session import Serving, Session
-from services.gateway.sio.wire import EngineSocket, EngineWire, Handover, hand_over, translated
+from services.gateway.sio.wire import EngineSocket, EngineWire, Handover, feel_pulse, hand_over, translated
 from services.gateway.socket import BURST, PENALTY
 from shared import metrics
 from shared.bus.requests import refusal_of
@@ -38,12 +38,7 @@ CHAT = "/chat"
 ENGINE = "socket.io"
 """Engine.IO's path, unless a client is told another one."""
 
-PING_TIMEOUT = 20.0
-
 SCHEME = "Bearer "
-
-CONNECT_TIMEOUT = 45.0
-"""Seconds in which a client has to connect to a namespace, as Socket.IO's own server has it."""
 
 MAX_ODD = 20
 """Things that make no sense, from one client, before it is cut."""
@@ -117,7 +112,7 @@ class Sessions:
             namespaces=sorted({extra, *(name for dialect in ALL.values() for name in dialect.namespaces)}),
             cors_allowed_origins=[],  # the application's own middleware sees to that
             ping_interval=serving.settings.heartbeat,
-            ping_timeout=PING_TIMEOUT,
+            ping_timeout=serving.settings.ping_timeout,
             max_http_buffer_size=serving.settings.max_frame_bytes,
             http_compression=False,
             async_handlers=False,
@@ -153,7 +148,7 @@ class Sessions:
         """Cut clients that have connected to nothing. Ends only by cancellation."""
         while True:
             await asyncio.sleep(1.0)
-            late = self._serving.hub.now() - CONNECT_TIMEOUT
+            late = self._serving.hub.now() - self._serving.settings.namespace_timeout
             for engine_id in [engine_id for engine_id, since in self._waiting.items() if since < late]:
                 self._cut(engine_id)
 
@@ -183,7 +178,8 @@ class Sessions:
         if claimed is not None and claimed != identity.actor.id:
             raise ChatError(ErrorCode.UNAUTHENTICATED, "The userId is not the token's.")
         serving.hub.check_room_for((identity.actor.tenant, identity.actor.id))
-        departure = serving.recall.take(Client(identity.actor.tenant, identity.actor.id, namespace))
+        client = Client(identity.actor.tenant, identity.actor.id, namespace)
+        departure = serving.recall.find(client)
         dialect = ALL[self._dialect_of(namespace, request, said, departure)]
         if self._homes.get(namespace, namespace) not in dialect.namespaces:
             raise ChatError(ErrorCode.INVALID, f"{dialect.name} has no namespace {namespace}.")
@@ -204,6 +200,7 @@ class Sessions:
         )
         serving.hub.add(connection)
         serving.register.introduce(connection, identity)
+        serving.recall.take(client)  # whoever is refused leaves it to the next attempt
         if departure is not None and departure.dialect != dialect.name:
             departure = None
         if isinstance(said.get("resume"), dict):  # none at all, too: such a client begins anew
@@ -245,6 +242,14 @@ class Sessions:
     def came(self, engine_id: str) -> None:
         """A client is here, and has yet to connect to a namespace."""
         self._waiting[engine_id] = self._serving.hub.now()
+        feel_pulse(self._server.eio.sockets[engine_id], partial(self._pulse, engine_id))
+
+    def _pulse(self, engine_id: str, *, answered: bool) -> None:
+        for session in self._sessions.get(engine_id, {}).values():
+            if answered:
+                session.trail.answered()
+            else:
+                session.trail.pinged()
 
     def gone(self, engine_id: str) -> None:
         """A client has left; one that was just connecting has been told to nobody else."""
@@ -347,10 +352,8 @@ class Sessions:
 
     async def _go_over(self, engine: AsyncSocket, session: Session, transport: asyncio.Transport) -> None:
         """Let what began by polling write to its WebSocket itself, once it is greeted."""
-        await session.greeted.wait()
         connection = session.connection
-        if connection is not None and connection.open:
-            session.go_over()
+        if connection is not None and await session.go_over():
             hand_over(engine, connection, Handover(transport))
             _upgraded.inc()
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.gateway.changes import changes
 from services.gateway.connection import Connection
+from services.gateway.dialects import errors
 from services.gateway.dialects.choice import choose
 from services.gateway.dialects.rows import On
 from services.gateway.dispatch import Answered, Dispatcher
@@ -17,7 +18,7 @@ from services.gateway.hub import Hub
 from services.gateway.register import Register
 from services.gateway.sio.lists import MAX_AT_ONCE, Lists
 from services.gateway.sio.packets import Incoming
-from services.gateway.sio.recall import Client, Departure, Place, Recall, places
+from services.gateway.sio.recall import Client, Departure, Place, Recall, Trail
 from services.gateway.sio.voice import DialectVoice, Voices, now, reframed, said
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
@@ -72,8 +73,11 @@ class Session:
         self.here: dict[str, Any] = {} if departure is None else departure.here
         self._me: tuple[Actor | None, JSON] = (None, {})
         self._places = {} if departure is None else departure.places
+        self.trail = Trail(connection, self._places)
         self._settling = True
         """Whether what is sent next waits; at first for the greeting, which lets the client follow its rooms."""
+        self._chosen = False
+        """Whether its dialect was found out when it had been greeted already."""
         self._resuming = False
         self._waiting: deque[Incoming] = deque()
         self.greeted = asyncio.Event()
@@ -103,17 +107,18 @@ class Session:
         try:
             rooms, late = await self._serving.subscriptions.welcome(connection)
             known["rooms"] = rooms
-            for row in dialect.greet:
+            rows = dialect.greet if dialect.follows or not self._chosen else ()
+            for row in rows:
                 await self._serving.steps.carry_out(row.steps, known, self)
             followed = {room["id"]: room for room in rooms}
-            for room_id, place in self._places.items():
+            for room_id, place in () if dialect.undecided else self._places.items():
                 missed += await self._missed(room_id, place, followed.get(room_id))
         except ChatError as error:
             connection.greet([self._refusal("connect", error)], self._serving.hub.now())
             connection.close(error.row.close, error.message, self._serving.hub.now())
         else:
             self._lists.told(known)
-            greetings = [self.voice.say(row.say, known) for row in dialect.greet]
+            greetings = [self.voice.say(row.say, known) for row in rows]
             connection.greet([b"".join([*greetings, *missed, *late])], self._serving.hub.now())
         finally:
             if not self.greeted.is_set():
@@ -142,22 +147,32 @@ class Session:
             if (place.seq < seq <= state["seq"] if kind == MessageCreated.TYPE else rev <= state["rev"])
         ]
 
-    def go_over(self) -> None:
-        """Speak in frames from now on: what began by polling has got a WebSocket, and has been greeted."""
+    async def go_over(self) -> bool:
+        """Speak in frames, once the client is greeted: what began by polling has got a WebSocket.
+
+        Returns:
+            Whether anything will be said.
+        """
+        while not self.greeted.is_set():  # a greeting that has begun is in the voice in which it began
+            await self.greeted.wait()
         connection = self._connection
+        if not connection.open:
+            return False
         voice = self._serving.voices.of(self.voice.dialect.name, self.voice.namespace, framed=True)
         waiting, connection.out = connection.out, []
         for feed in connection.feeds.values():
             feed.revoice(connection, voice, reframed)
         self.voice = connection.voice = voice
         connection.out = [reframed(data) for data in waiting]
+        return True
 
     def end(self) -> None:
         """The client is gone, maybe for a short while."""
         self.greeted.set()
         connection = self._connection
-        if self.voice.dialect.follows or connection.feeds:
-            departure = Departure(self.voice.dialect.name, places(connection), dict(self.here))
+        if self.voice.dialect.follows or connection.feeds or self._places:
+            left = self.trail.left() if connection.greeted else self._places
+            departure = Departure(self.voice.dialect.name, left, dict(self.here))
             self._serving.recall.keep(self.client, departure)
         self._serving.typists.forget(self._connection)
         self._serving.watching.forget(self._connection)
@@ -186,6 +201,9 @@ class Session:
         try:
             self._serving.dispatcher.check_in_flight(connection)
             row = self._row(incoming.name, payload)
+            if self._settling:  # the event has shown a dialect which greets its clients first
+                self._waiting.appendleft(incoming)
+                return
             self._carry_out(row, incoming, payload)
         except ChatError as error:
             connection.refused += 1
@@ -217,10 +235,13 @@ class Session:
 
     def _speak(self, dialect: str) -> None:
         """Go on in the dialect that the client has turned out to speak; until now it has followed no room."""
-        self.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
-        self._connection.voice = self.voice
-        log.debug("dialect chosen", dialect=dialect, connection=self._connection.id)
-        if self.voice.dialect.follows and self._connection.greeted:
+        connection = self._connection
+        self.voice = connection.voice = self._serving.voices.of(dialect, self.voice.namespace, framed=self.voice.framed)
+        log.debug("dialect chosen", dialect=dialect, connection=connection.id)
+        if self.voice.dialect.follows or self._places:
+            self._settling = self._chosen = True
+            self.greeted.clear()
+            connection.regreet(self._serving.hub.now())
             self._serving.tasks.spawn(self.greet(), "greet")
 
     def _carry_out(self, row: On, incoming: Incoming, payload: Any) -> None:
@@ -230,7 +251,7 @@ class Session:
             raise invalid(error, incoming.name) from error
         if row.counted:
             self._serving.dispatcher.count(self._connection.identity)
-        known = self.known(wire.model_dump(exclude_none=True))
+        known = self.known(wire.given())
         self._settling = row.settles
         if row.leads:
             self._connection.hold(self._serving.hub.now())
@@ -316,4 +337,4 @@ class Session:
 
 def _problem(name: str, error: ChatError) -> JSON:
     view = orjson.loads(error.view().model_dump_json(exclude_none=True))
-    return {"error": view, "event": name[:100], "status": error.row.status, "now": now()}
+    return errors.of_event(view, name, now())

@@ -189,8 +189,10 @@ def _parts(row: Emit, room: About | None, data: JSON) -> list[JSON]:
     if room is not None:
         shown = data.get("room")
         beside["room"] = {**shown, **room._asdict()} if shown else room._asdict()
-    wholes = [{**item, **beside} for item in (data.get(row.each, ()) if row.each else (data,))]
-    return [whole for whole in wholes if row.when(whole)]
+    if not row.each:
+        whole = {**data, **beside}
+        return [whole] if row.when(whole) else []
+    return [whole for item in data.get(row.each, ()) if row.when(whole := {**item, **beside})]
 
 
 def _seqs(row: Emit, item: JSON) -> Collection[int]:

@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp import WSMsgType, hdrs, web
 from engineio.async_drivers import aiohttp as driver
 from engineio.async_socket import AsyncSocket
-from engineio.packet import CLOSE, MESSAGE, NOOP, Packet
+from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, Packet
 from engineio.payload import Payload
 from typing_extensions import override
 
@@ -138,6 +138,30 @@ def hand_over(engine: AsyncSocket, connection: Connection, handover: Handover) -
     """Let a connection write to its WebSocket itself, once Engine.IO has written there what is in its queue now."""
     connection.transport = handover
     engine.queue.put_nowait(_Turn(lambda: handover.end(connection)))
+
+
+class Pulse(Protocol):
+    """Whom to tell that a session is pinged, and that it has answered."""
+
+    def __call__(self, *, answered: bool) -> None:
+        """It is pinged, or has answered."""
+
+
+def feel_pulse(engine: AsyncSocket, told: Pulse) -> None:
+    """Let it be known when a session is pinged, before all that is written from then on, and when it has answered."""
+    send, receive = engine.send, engine.receive
+
+    async def sending(packet: Packet) -> None:
+        if packet.packet_type == PING:
+            told(answered=False)
+        await send(packet)
+
+    async def receiving(packet: Packet) -> None:
+        if packet.packet_type == PONG:
+            told(answered=True)
+        await receive(packet)
+
+    engine.send, engine.receive = sending, receiving
 
 
 class EngineSocket(driver.WebSocket):  # type: ignore[misc]  # engineio has no types

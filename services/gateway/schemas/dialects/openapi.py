@@ -2,7 +2,7 @@
 
 import re
 
-from services.gateway.dialects.rows import Ask, Dialect, Route, asks_of
+from services.gateway.dialects.rows import Dialect, Route, asks_of
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.rehearsal import PARAMETER, Rehearsal, shown
@@ -14,6 +14,7 @@ from services.gateway.schemas.openapi import (
     TENANT_TAG,
     VERSION,
     all_statuses,
+    names_something,
     refusal,
     response_name,
 )
@@ -154,7 +155,7 @@ def _codes(route: Route) -> list[ErrorCode]:
     never: set[ErrorCode] = set()
     if not route.counted:
         never.add(ErrorCode.RATE_LIMITED)
-    if not any(_names_something(ask) for ask in asked):
+    if not any(names_something(ask.fields) for ask in asked):
         never.add(ErrorCode.NOT_FOUND)
     if not any(issubclass(ask.contract, Command) for ask in asked):
         never.add(ErrorCode.CONFLICT)
@@ -166,8 +167,3 @@ def _codes(route: Route) -> list[ErrorCode]:
     if route.public or not asked:
         never |= {ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
     return [code for code in ERRORS if code not in never]
-
-
-def _names_something(ask: Ask) -> bool:
-    """Whether what somebody asks for may not be there."""
-    return any(name == "id" or (name.endswith("_id") and name != "client_id") for name in ask.fields)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
 from inspect import signature
 from itertools import product
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from services.gateway.dialects import errors
 from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Wire
 from services.gateway.dispatch import Answered
 from services.gateway.native import ReadyRoom
@@ -29,7 +29,7 @@ from services.gateway.steps import Steps
 from services.gateway.voices import About, about
 from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
-from shared.contracts.errors import ERRORS, ChatError, ErrorCode
+from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import RoomType, RoomView
 from shared.contracts.messages import TimelineEvent
 from shared.contracts.people import FavoritesUpdated
@@ -172,7 +172,7 @@ class Rehearsal:
 
     def _known(self, wire: type[Wire] = Wire, path: str = "") -> JSON:
         return {
-            "in": wire.read(self.sent(wire, path)).model_dump(exclude_none=True),
+            "in": wire.read(self.sent(wire, path)).given(),
             "me": self.view(Actor),
             "here": self.here,
             "connection": VALUES["connection_id"],
@@ -201,15 +201,11 @@ class Rehearsal:
 
     def fails(self, code: ErrorCode, event: str) -> Any:
         """The payload of an error on a socket."""
-        known = {"error": example_error(code), "event": event, "status": ERRORS[code].status, "now": MOMENT}
-        return self.says(self.dialect.failure, known)
+        return self.says(self.dialect.failure, errors.of_event(example_error(code), event, MOMENT))
 
     def refuses(self, code: ErrorCode, path: str) -> Any:
         """The body of a refusal over REST."""
-        status = HTTPStatus(ERRORS[code].status)
-        words = {"phrase": status.phrase, "reason": status.phrase}
-        known = {"error": example_error(code), "status": status, **words, "path": path, "now": MOMENT}
-        return orjson.loads(said(Say("", self.dialect.problem), known))
+        return orjson.loads(said(Say("", self.dialect.problem), errors.of_request(example_error(code), path, MOMENT)))
 
     def tells(self, row: Emit) -> Any:
         """The payload of what is told of an event, the first of its kinds that is told at all.

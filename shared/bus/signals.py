@@ -1,4 +1,4 @@
-"""Signs of life: events that are told to a room's readers once, and kept by nobody."""
+"""Signals: events about a room that nobody keeps, so that losing one does no harm."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -7,18 +7,23 @@ from shared.bus.codec import encode_event, to_json, unique_id
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS, event_key
 from shared.contracts.errors import ChatError
+from shared.contracts.messages import ReceiptsUpdated
 from shared.contracts.presence import Looking, Typing
 
 
 class Signals:
-    """Publishes what members of rooms show of themselves."""
+    """Publishes them.
+
+    Args:
+        source: who publishes.
+    """
 
     def __init__(self, publisher: Publisher, *, source: str, shards: int) -> None:
         self._publisher = publisher
         self._source = source
         self._shards = shards
 
-    def publish(self, event: Typing | Looking, tenant: str) -> None:
+    def publish(self, event: Typing | Looking | ReceiptsUpdated, tenant: str) -> None:
         """Tell an event. An overloaded broker may lose it."""
         body = encode_event(
             id=unique_id(),

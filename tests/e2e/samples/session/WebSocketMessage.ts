@@ -1,0 +1,5 @@
+{
+  type: 'message' | 'typing' | 'error' | 'system';
+  data: any;
+  timestamp: Date;
+}

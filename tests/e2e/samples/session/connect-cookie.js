@@ -1,0 +1,2 @@
+// Or using cookies (automatic if JWT cookie is set)
+const socket = io('http://localhost:3000/chat');

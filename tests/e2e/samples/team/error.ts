@@ -1,0 +1,5 @@
+{
+    "error": string,
+    "details": string | null,
+    "code": number
+}

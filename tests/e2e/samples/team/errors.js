@@ -1,0 +1,3 @@
+socket.on('chat:error', (error) => {
+  console.error('Chat error:', error.message);
+});
