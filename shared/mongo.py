@@ -72,10 +72,6 @@ T = TypeVar("T")
 
 _DUPLICATE = 11000
 _WRITE_CONFLICT = 112
-_OTHER_OPTIONS = 85
-_NOT_THERE = frozenset({26, 27})
-"""No such collection, no such index."""
-
 _TRANSIENT_CODES = frozenset({6, 7, 43, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
 """Host unreachable, network timeouts, shutting down, not primary, interrupted: the server's retryable codes, and those
 of a restart in the middle of a read: a cursor that is gone, and majority reads that are not possible yet."""
@@ -119,19 +115,17 @@ class Mongo:
 
     async def keep_for(self, collection: str, field: str, seconds: int) -> None:
         """Have documents removed when the time in `field` is so long ago; 0: never. Changes what held before."""
-        name = f"{field}_expiry"
-        try:
-            if seconds:
-                wanted = IndexModel([(field, ASCENDING)], name=name, expireAfterSeconds=seconds)
-                await self.database[collection].create_indexes([wanted])
-            else:
-                await self.database[collection].drop_index(name)
-        except OperationFailure as error:
-            if seconds and error.code == _OTHER_OPTIONS:
-                index = {"name": name, "expireAfterSeconds": seconds}
-                await self.database.command("collMod", collection, index=index)
-            elif seconds or error.code not in _NOT_THERE:
-                raise
+        name, there = f"{field}_expiry", self.database[collection]
+        held = (await there.index_information()).get(name, {}).get("expireAfterSeconds")
+        # Only where it changes: all of these wait for transactions that are open, and others then wait behind them.
+        if held == (seconds or None):
+            return
+        if held is None:
+            await there.create_indexes([IndexModel([(field, ASCENDING)], name=name, expireAfterSeconds=seconds)])
+        elif seconds:
+            await self.database.command("collMod", collection, index={"name": name, "expireAfterSeconds": seconds})
+        else:
+            await there.drop_index(name)
 
     async def check(self) -> None:
         """Readiness: a primary answers."""
