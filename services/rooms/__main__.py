@@ -94,6 +94,7 @@ async def main(service: Service) -> None:
             await consumer.add(queues[name])
         work = {
             "link": link.run(),
+            "abandoned transactions": mongo.watch_abandoned(),
             "commands": serve_commands(
                 consumers[COMMAND_QUEUE], COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
             ),

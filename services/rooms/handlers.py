@@ -45,9 +45,6 @@ SYSTEM = "system"
 
 ATTEMPTS = 100
 LONGEST_PAUSE = 0.1
-SUSPICIOUS = 20
-"""Failed attempts, about a second's worth, that make one look for transactions of the dead."""
-
 T = TypeVar("T")
 
 CHANGES: Mapping[type[RoomCommand], Rule] = {
@@ -99,7 +96,7 @@ class RoomCommands:
             await self._repository.save(change, _entry(change.room, actor, command), records, session)
             return change, records
 
-        change, records = await against_rivals(self._repository, lambda: self._repository.transaction(work))
+        change, records = await against_rivals(lambda: self._repository.transaction(work))
         self._outbox.publish(records)
         return change.result
 
@@ -121,8 +118,8 @@ class RoomCommands:
         )
 
 
-async def against_rivals(repository: Repository, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until no other writer is faster; one who does not give way at all is dead, or we are too late.
+async def against_rivals(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until no other writer is faster. One who is dead gives way, too (`Mongo.watch_abandoned`).
 
     Raises:
         ChatError: `unavailable`, after ATTEMPTS.
@@ -132,8 +129,6 @@ async def against_rivals(repository: Repository, attempt: Callable[[], Awaitable
             return await attempt()
         except Conflict:
             await asyncio.sleep(min(0.002 * 2**number, LONGEST_PAUSE) * random.random())  # noqa: S311 - jitter
-        if number % SUSPICIOUS == 0:
-            await repository.end_abandoned()
     raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
 

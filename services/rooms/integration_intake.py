@@ -135,7 +135,7 @@ class Intake:
             await self._facts.save(stored, facts, moment + LEFT_BEHIND, entry)
             return _Heard(about, outcomes, due=True)
 
-        return await against_rivals(self._repository, attempt)
+        return await against_rivals(attempt)
 
     async def _resolved(self, about: Object) -> Object:
         """A room by its id is its object, where it belongs to one: there is one place for what is said of it."""

@@ -36,10 +36,6 @@ T = TypeVar("T")
 _NOTED = ("room_id", "actor_id", "act", "target_id", "details", "at")
 
 
-ABANDONED = 2.0
-"""Seconds a transaction may stand still; ours take milliseconds, the largest room a quarter of a second."""
-
-
 BY_STANDING = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
 """The highest member first, the longest-standing among equals."""
 
@@ -98,16 +94,6 @@ class Repository:
             if is_conflict(error):
                 raise Conflict("the room is being changed by another writer") from error
             raise
-
-    async def end_abandoned(self) -> None:
-        """Let go of what dead processes hold, where the server allows it."""
-        try:
-            ended = await self._mongo.end_abandoned(ABANDONED)
-        except PyMongoError as error:
-            log.warning("abandoned transactions remain", error=str(error)[:500])
-            return
-        if ended:
-            log.warning("abandoned transactions ended", transactions=ended)
 
     # ── a room and its members ───────────────────────────────────────────────────────────────────────────────────
 
