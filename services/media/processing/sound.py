@@ -68,7 +68,7 @@ def _listen(container: InputContainer, stream: AudioStream) -> tuple[float, Peak
     return max(0.0, end - begin), peaks
 
 
-def _hear(packet: Packet[AudioStream], resampler: AudioResampler, peaks: Peaks) -> int:
+def _hear(packet: "Packet[AudioStream]", resampler: AudioResampler, peaks: Peaks) -> int:
     """Take in the sound of a packet; the number of its frames."""
     frames = packet.decode()
     for frame in frames:
