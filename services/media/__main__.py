@@ -10,6 +10,7 @@ from services.media.intake import Intake, Rules
 from services.media.kinds import limits
 from services.media.repository import Quota, Repository
 from services.media.storage.choosing import store_of
+from services.media.tus import Tus
 from services.media.uploading import Uploading
 from services.media.waiting import Waiting
 from shared.auth import Vouchers, media_secret
@@ -44,7 +45,9 @@ async def main(service: Service) -> None:
     waiting = Waiting(repository, events)
     bodies = Bodies()
     intake = Intake(store, repository, None, tasks, rules_of(settings))
-    port = Port(Vouchers(secret), Uploading(intake, bodies, waiting, links).add_routes)
+    uploading = Uploading(intake, bodies, waiting, links)
+    tus = Tus(intake, repository, store, bodies)
+    port = Port(Vouchers(secret), uploading.add_routes, tus.add_routes)
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
