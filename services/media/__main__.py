@@ -69,7 +69,7 @@ async def main(service: Service) -> None:
         await port.close()
         await intake.settle()
 
-    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check, "store": store.check}
+    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check, "store": store.check, "files": port.check}
     service.on_drain += [finish_bodies, publisher.flush]
     await service.serve_ops()
     tasks.spawn(start(), "start", vital=True)

@@ -2,12 +2,12 @@
 
 import asyncio
 import io
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import ClientSession, FormData
@@ -88,13 +88,17 @@ class Kept:
 
     async def objects(self, media_id: str) -> list[str]:
         """The objects of a file."""
-        found = await self._mongo.collection("media.files").find({"filename": {"$regex": f"^{media_id}/"}}).to_list(None)
-        return [item["filename"] for item in found]
+        return [found["filename"] for found in await self.files(media_id)]
 
-    async def all_objects(self) -> int:
-        """How many objects and chunks there are."""
-        counts = [await self._mongo.collection(name).count_documents({}) for name in ("media.files", "media.chunks")]
-        return sum(counts)
+    async def bytes_of(self, media_id: str) -> int:
+        """How many objects and parts of objects there are of a file."""
+        found = await self.files(media_id)
+        chunks = await self._mongo.collection("media.chunks").count_documents({"files_id": {"$regex": media_id}})
+        return len(found) + chunks
+
+    async def files(self, media_id: str) -> list[dict[str, Any]]:
+        """The objects of a file, as GridFS describes them."""
+        return await self._mongo.collection("media.files").find({"filename": {"$regex": media_id}}).to_list(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,16 @@ class MediaProcess:
     url: str
     process: Process
     log: Path
-    alice: Uploader | None = None
+    alice: Uploader
+
+    async def terminate(self) -> None:
+        """SIGTERM, and return once it has ended."""
+        await self.process.kill(signal.SIGTERM)
 
 
 @asynccontextmanager
 async def media_process(
-    stack: Stack, root: Path, env: Mapping[str, str], *, restart: bool
+    stack: Stack, root: Path, env: Mapping[str, str], *, restart: bool, alice: Uploader
 ) -> AsyncIterator[MediaProcess]:
     """Run a media process on the stack's servers."""
     port = ports.find_free()
@@ -127,29 +135,17 @@ async def media_process(
             try:
                 await process.wait_ready(START)
                 url = services.origin(ports.LOOPBACK, Ports(port).media_files)
-                await until(lambda: listens(url), "the port for files is open")
-                yield MediaProcess(url, process, home.log_path("media"))
+                yield MediaProcess(url, process, home.log_path("media"), replace(alice, url=url))
             finally:
                 await process.stop()
     finally:
         home.release()
 
 
-async def listens(url: str) -> bool:
-    """Whether somebody takes connections there."""
-    where = urlsplit(url)
-    try:
-        _, writer = await asyncio.open_connection(where.hostname, where.port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
 async def until(holds: Callable[[], Awaitable[bool]], what: str, within: float = 15.0) -> None:
     """Return once something holds; what is waited for sends no event."""
     async with asyncio.timeout(within):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
     assert what
 

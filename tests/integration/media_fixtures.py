@@ -1,8 +1,7 @@
-"""Fixtures of the media service's tests: users for whom gateways vouch, its collections, media processes of their own."""
+"""Fixtures of the media service's tests: users for whom gateways vouch, its collections, processes of their own."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,16 +43,16 @@ async def kept(stack: Stack) -> AsyncIterator[Kept]:
 
 
 @pytest.fixture
-def media_with(
-    stack: Stack, http: ClientSession, tenant: str, tmp_path: Path, closing: AsyncExitStack
-) -> MediaWith:
-    """Starts a media process beside the stack's, with settings by name: `await media_with(UPLOADS_AT_ONCE=1)`."""
+def media_with(stack: Stack, alice: Uploader, tmp_path: Path, closing: AsyncExitStack) -> MediaWith:
+    """Starts a media process beside the stack's.
+
+    Its settings are given by name: `await media_with(UPLOADS_AT_ONCE=1)`.
+    """
 
     async def start(*, restart: bool = False, **env: object) -> MediaProcess:
         settings = {name: str(value) for name, value in env.items()}
         root = tmp_path / f"media-{uuid4().hex[:6]}"
-        running = await closing.enter_async_context(in_own_task(media_process(stack, root, settings, restart=restart)))
-        alice = Uploader(http, running.url, stack.jwt_secret, Actor(id="alice", tenant=tenant))
-        return replace(running, alice=alice)
+        described = media_process(stack, root, settings, restart=restart, alice=alice)
+        return await closing.enter_async_context(in_own_task(described))
 
     return start
