@@ -8,6 +8,7 @@ from functools import partial
 from aiohttp import web
 
 from services.gateway.attendance import Attendance
+from services.gateway.carrying import Carrier
 from services.gateway.cors import Cors
 from services.gateway.delivered import Delivered
 from services.gateway.dialects.choice import ALL, DIALECTS
@@ -19,10 +20,13 @@ from services.gateway.fanout import Fanout
 from services.gateway.figures import Figures
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
+from services.gateway.linking import CONTRACTS, Linking
 from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, listeners_of
 from services.gateway.listening import Listening
 from services.gateway.looking import Onlookers
 from services.gateway.naming import Naming
+from services.gateway.origins import origin_of
+from services.gateway.passing import Passing
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
 from services.gateway.sio.recall import Recall
@@ -33,10 +37,10 @@ from services.gateway.socket import NativeSocket
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 from services.gateway.watching import Watching
 from services.gateway.web.pages import add_pages
-from shared.auth import LEEWAY, Authenticator
+from shared.auth import LEEWAY, Authenticator, Vouchers, media_secret
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
@@ -45,6 +49,7 @@ from shared.bus.requests import Requests
 from shared.bus.signals import Signals
 from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
+from shared.links import Links
 from shared.service import Service, run
 from shared.settings import Settings, SettingsError, unlimited
 
@@ -60,6 +65,7 @@ async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name, tasks = service.settings, service.settings.name, service.tasks
     listeners = _listeners(settings)
+    linking, carrier = _files(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
@@ -72,6 +78,7 @@ async def main(service: Service) -> None:
         timeout=settings.command_timeout,
         max_pending=settings.max_pending,
         echo=True,
+        refine=linking.results(CONTRACTS),
     )
     hub = Hub(
         per_user=unlimited(settings.connections_per_user),
@@ -82,7 +89,7 @@ async def main(service: Service) -> None:
     edge = Edge(settings, Authenticator(settings))
     watching = Watching(hub, requests)
     delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
-    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks))
+    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks), linking)
     attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists, onlookers = _signs_of_life(hub, publisher, settings)
@@ -119,7 +126,8 @@ async def main(service: Service) -> None:
         recall=Recall(hub.now),
     )
     speaking: list[Sessions] = []
-    application = partial(_application, service, serving, edge, socket, Figures(hub, requests), speaking)
+    doors = (edge, socket, Passing(edge, register, carrier, linking))
+    application = partial(_application, service, serving, *doors, Figures(hub, requests), speaking)
 
     await requests.start()
     await events.add(events_queue(name, *GATEWAY_KEYS))
@@ -164,11 +172,9 @@ async def main(service: Service) -> None:
         onlookers.end()
         attendance.leave()
 
-    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
+    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush, carrier.drain]
     await service.until_stopped()
-    for sessions in speaking:
-        await sessions.close()
-    await listening.close()
+    await _close(speaking, listening, carrier)
 
 
 def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[Typists, Onlookers]:
@@ -177,8 +183,8 @@ def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[
 
 
 def _application(
-    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, figures: Figures, speaking: list[Sessions],
-    dialect: str,
+    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, passing: Passing, figures: Figures,
+    speaking: list[Sessions], dialect: str,
 ) -> web.Application:  # fmt: skip
     """What is served where a dialect is spoken: its own API, what others have besides, and the canonical one."""
     bound = DIALECTS.get(dialect)
@@ -201,8 +207,31 @@ def _application(
     endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps)
     refusals.spoken = endpoints.add_routes(app, others if bound is None else (bound, *others))
     Rest(edge, serving.register, serving.dispatcher).add_routes(app, ROUTES)
+    passing.add_routes(app, PASSES)
     add_pages(app, service.settings.shards)
     return app
+
+
+async def _close(speaking: list[Sessions], listening: Listening, carrier: Carrier) -> None:
+    for sessions in speaking:
+        await sessions.close()
+    await listening.close()
+    await carrier.close()
+
+
+def _files(settings: Settings) -> tuple[Linking, Carrier]:
+    """What signs links to files, and what carries files. Raises SettingsError."""
+    secret = media_secret(settings)
+    public = _origin("PUBLIC_URL", settings.public_url) if settings.public_url else ""
+    linking = Linking(Links(secret, settings.media_link_seconds, public), time.time)
+    return linking, Carrier(_origin("MEDIA_URL", settings.media_url), Vouchers(secret))
+
+
+def _origin(name: str, address: str) -> str:
+    try:
+        return origin_of(address)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error
 
 
 def _listeners(settings: Settings) -> tuple[Listener, ...]:
