@@ -1,4 +1,4 @@
-"""A gateway beside the shared stack that passes requests on to a server which answers as told (`tests.harness.depot`)."""
+"""A gateway beside the shared stack that passes requests on to a server which answers as told (tests.harness.depot)."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
