@@ -21,7 +21,7 @@ import uvloop
 from benchmarks import about, floors, report, runner
 from benchmarks.floors import FloorFigures
 from benchmarks.scenarios import CASES, QUICK, Plan, Scenario, with_seconds
-from benchmarks.targets import Bare, Dialect, Parley, Peer, Running, Target
+from benchmarks.targets import Bare, Dialect, Parley, Peer, Running, Target, Uploading
 from deploy.embedded import ports
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.stack import Stack
@@ -31,11 +31,19 @@ UNLIMITED: Final = {
     "MESSAGES_PER_MINUTE": "0",
     "CONNECTIONS_PER_USER": "0",
     "CONNECTIONS_PER_MINUTE_PER_IP": "0",
+    "MAX_UPLOAD_SIZE": "0",
+    "UPLOADS_AT_ONCE": "0",
+    "UPLOADS_PER_DAY": "0",
+    "UPLOAD_BYTES_PER_DAY": "0",
     "LOG_LEVEL": "warning",
 }
 """What the load generator, one address sending without pause, must be allowed to do."""
 
 FLOORS: Final = "floors"
+FILES: Final = "files"
+TALK: Final = tuple(name for name in CASES if name != FILES)
+"""The scenarios of messages, which rivals have as well."""
+
 FLOOR_SECONDS: Final = 5.0
 
 
@@ -44,7 +52,7 @@ class Entry(NamedTuple):
 
     target: Target
     runs: int
-    scenarios: tuple[str, ...] = tuple(CASES)
+    scenarios: tuple[str, ...] = TALK
 
 
 @dataclass
@@ -69,6 +77,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--against", type=Path, metavar="DIR", help="measure another checkout of Parley beside this one, run by run"
     )
+    parser.add_argument(
+        "--uploads", type=int, metavar="N", help="measure it while N files are uploaded, too, run by run"
+    )
     parser.add_argument("--scenario", action="append", choices=names, help="only this one; may be repeated")
     parser.add_argument("--runs", type=int, default=3, help="runs of each case (medians are shown)")
     parser.add_argument("--seconds", type=float, help="length of each measurement (default 10, quick: 2)")
@@ -76,8 +87,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--target", metavar="URL", help="measure a Parley that runs already; JWT_SECRET signs")
     parser.add_argument("--results", type=Path, default=report.RESULTS, help="directory for the results")
     options = parser.parse_args(arguments)
-    if options.target and (options.peer or options.against or options.socketio):
-        parser.error("--peer, --against and --socketio take a private stack: they cannot go with --target")
+    if options.target and (options.peer or options.against or options.socketio or options.uploads):
+        parser.error("--peer, --against, --socketio and --uploads take a private stack: they cannot go with --target")
     if options.against and not (options.against / "services").is_dir():
         parser.error(f"--against: {options.against} is not a checkout of Parley")
     if options.runs < 1:
@@ -97,13 +108,19 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
     if options.target:
         secret = os.environ.get("JWT_SECRET", DEVELOPMENT_SECRET)
         urls = os.environ.get("MONGO_URL"), os.environ.get("AMQP_URL")
-        return Bench([Entry(Running(options.target, secret), options.runs)], mongo_url=urls[0], amqp_url=urls[1])
+        return Bench(
+            [Entry(Running(options.target, secret), options.runs, tuple(CASES))], mongo_url=urls[0], amqp_url=urls[1]
+        )
     wanted = options.scenario or [*CASES, FLOORS]
     servers_only = wanted == [FLOORS]
     stack = await start(owner, Stack(work / "stack", port=ports.find_free(), env=UNLIMITED, servers_only=servers_only))
-    bench = Bench([Entry(Parley(stack), options.runs)], mongo_url=stack.mongo_url, amqp_url=stack.amqp_url)
+    bench = Bench(
+        [Entry(Parley(stack), options.runs, tuple(CASES))], mongo_url=stack.mongo_url, amqp_url=stack.amqp_url
+    )
     if options.socketio and not servers_only:
         bench.entries.append(Entry(Dialect(stack), options.runs, ("small", "big")))
+    if options.uploads and not servers_only:
+        bench.entries.append(Entry(Uploading(stack, work, options.uploads), options.runs, ("small", "big", "paced")))
     if options.against and not servers_only:
         code = options.against.resolve()
         other = await start(owner, Stack(work / "against", port=ports.find_free(), env=UNLIMITED, code=code))
@@ -113,7 +130,7 @@ async def prepare(owner: AsyncExitStack, options: argparse.Namespace, work: Path
             peer = Peer(work, stack.jwt_secret, processes, stack.mongo_url, stack.pids["mongod"])
             owner.push_async_callback(peer.stop)
             await peer.start()
-            bench.entries.append(Entry(peer, options.runs, ("small",) if processes > 1 else tuple(CASES)))
+            bench.entries.append(Entry(peer, options.runs, ("small",) if processes > 1 else TALK))
     bare = Bare(work, stack.jwt_secret)
     owner.push_async_callback(bare.stop)
     await bare.start()

@@ -49,11 +49,13 @@ class Child:
         return self._process.pid
 
     async def start(self, *, ready_url: str | None = None, ready_port: int | None = None) -> None:
-        """Spawn it and wait until this URL answers 200, or this port of loopback takes connections."""
+        """Spawn it and wait until this URL answers 200, or this port of loopback takes connections, if one is given."""
         with self._log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command, stdout=output, stderr=output, env=self._env, cwd=self._cwd
             )
+        if ready_url is None and ready_port is None:
+            return
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 # Another process's start can only be polled for.

@@ -19,6 +19,7 @@ SUBJECT: Final = "parley"
 PEER: Final = "peer"
 BEFORE: Final = "before"
 SOCKETIO: Final = "socketio"
+UPLOADING: Final = "uploading"
 
 CPU: Final = "CPU s/1000 messages"
 COLUMNS: Final = {
@@ -27,6 +28,7 @@ COLUMNS: Final = {
     "paced": ("messages/s", "latency p50 ms", "latency p99 ms", "ack p50 ms", "ack p99 ms", CPU),
     "idle": ("connections", "connects/s", "RSS KiB/connection"),
     "storm": ("clients", "all back s", "back p50 ms", "back p99 ms", "connects tried again"),
+    "files": ("upload MB/s", "download MB/s", "gateway RSS growth MiB", "media RSS growth MiB", "50 uploads s"),
 }
 """The figures shown per scenario; the JSON file has all of them."""
 
@@ -106,7 +108,7 @@ def _case_section(results: Results, case: str) -> list[str]:
         runs = results.of(case, target)
         figures = [number(median_of(runs, column)) for column in columns]
         rows.append([target, *figures, *(number(median_of(runs, name)) for name in OWN), _verdict(runs)])
-    for rival in (BEFORE, SOCKETIO, PEER):
+    for rival in (BEFORE, SOCKETIO, UPLOADING, PEER):
         if rival in results.targets(case):
             ratios = [number(ratio(results, case, column, rival)) for column in columns]
             rows.append([f"{SUBJECT} / {rival}", *ratios, *("" for _ in OWN), ""])

@@ -23,6 +23,11 @@ SHOWN: Final = (
     "connects/s",
     "RSS KiB/connection",
     "all back s",
+    "upload MB/s",
+    "download MB/s",
+    "gateway RSS growth MiB",
+    "media RSS growth MiB",
+    "50 uploads s",
 )
 """What the terminal shows of a run."""
 
@@ -40,7 +45,8 @@ async def run_case(case: str, scenario: Scenario, target: Target, plan: Plan) ->
     gc.collect()
     gc.disable()  # a run's bookkeeping only grows: collecting it would show up as latency of the server
     try:
-        await scenario(fleet, plan, outcome)
+        async with target.busy():
+            await scenario(fleet, plan, outcome)
     except Exception as error:  # noqa: BLE001 - one failed run must not void the others
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]

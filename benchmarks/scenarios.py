@@ -16,6 +16,7 @@ from picows import WSError
 
 from benchmarks import procstat
 from benchmarks.client import Client
+from benchmarks.files import files
 from benchmarks.fleet import Fleet
 from benchmarks.sample import Outcome, conclude, measured, percentiles
 
@@ -39,15 +40,16 @@ REJOIN_PAUSE: Final = 0.2
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure and warm up, in seconds, and how many clients the two large scenarios have."""
+    """How long to measure and warm up, in seconds; how many clients the two large scenarios have; bytes of a file."""
 
     seconds: float = 10.0
     warmup: float = 2.0
     idle: int = 5000
     storm: int = 2000
+    file: int = 200_000_000
 
 
-QUICK: Final = Plan(seconds=2.0, warmup=0.5, idle=500, storm=400)
+QUICK: Final = Plan(seconds=2.0, warmup=0.5, idle=500, storm=400, file=20_000_000)
 
 Scenario = Callable[[Fleet, Plan, Outcome], Awaitable[None]]
 
@@ -208,6 +210,7 @@ CASES: Final[dict[str, dict[str, Scenario]]] = {
     "paced": {"paced": paced},
     "idle": {"idle": idle},
     "storm": {"storm": storm},
+    "files": {"files": files},
 }
 """Scenario -> the cases it consists of."""
 

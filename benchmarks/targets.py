@@ -7,6 +7,8 @@ import shutil
 import signal
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,8 @@ ROOT: Final = Path(__file__).parent.parent
 PEER: Final = Path(__file__).parent / "peers" / "node"
 TOKEN_TTL: Final = 24 * 3600
 GATEWAY: Final = "gateway-0"
+UPLOAD_RATE: Final = 256 * 1024
+"""Bytes a second of one upload: 2 Mbit/s."""
 
 
 class Target(ABC):
@@ -64,6 +68,11 @@ class Target(ABC):
     @abstractmethod
     async def renew_front(self) -> None:
         """Put a fresh process in front: memory freed by earlier runs would hide what connections cost."""
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """What goes on beside every run."""
+        yield
 
 
 class Running(Target):
@@ -146,6 +155,28 @@ class Dialect(Parley):
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack, "socketio")
+
+
+class Uploading(Parley):
+    """The same Parley while files are uploaded beside (`benchmarks.uploads`).
+
+    Args:
+        number: how many at once, each at `UPLOAD_RATE`.
+    """
+
+    def __init__(self, stack: Stack, work: Path, number: int) -> None:
+        super().__init__(stack, "uploading")
+        command = (sys.executable, "-m", "benchmarks.uploads", self.base_url(0), str(number), str(UPLOAD_RATE))
+        self._uploads = Child(command, work / "uploads.log", {"JWT_SECRET": stack.jwt_secret}, cwd=ROOT)
+
+    @override
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        await self._uploads.start()
+        try:
+            yield
+        finally:
+            await self._uploads.stop()
 
 
 class Bare(Target):

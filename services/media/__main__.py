@@ -1,21 +1,93 @@
-"""`python -m services.media`: starts, tests its links, reports ready. Owns nothing yet and takes no requests."""
+"""`python -m services.media`: one media process. Constructs everything; decides nothing."""
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from services.media.bodies import Bodies
+from services.media.http import Port
+from services.media.intake import Intake, Rules
+from services.media.kinds import limits
+from services.media.repository import Quota, Repository
+from services.media.storage.choosing import store_of
+from services.media.uploading import Uploading
+from services.media.waiting import Waiting
+from shared.auth import Vouchers, media_secret
+from shared.bus.consumer import Consumer
 from shared.bus.link import Link
-from shared.bus.topology import durable_queues
-from shared.mongo import Mongo
+from shared.bus.publisher import Publisher
+from shared.bus.topology import durable_queues, events_queue
+from shared.contracts.media import MediaEvent
+from shared.links import Links
+from shared.mongo import Mongo, is_transient
+from shared.retry import until_done
 from shared.service import Service, run
+from shared.settings import Settings, unlimited
+
+EVENTS_PREFETCH = 256
+
+FAREWELL = 2.0
+"""Seconds of DRAIN_TIMEOUT for clearing away what was cut off."""
 
 
 async def main(service: Service) -> None:
     """Run until stopped."""
-    settings = service.settings
-    mongo = Mongo(settings.mongo_url, settings.name)
+    settings, tasks = service.settings, service.tasks
+    secret = media_secret(settings)
+    links = Links(secret, settings.media_link_seconds, settings.public_url.rstrip("/"))
+    mongo = Mongo(settings.mongo_url, f"parley-{service.name}")
+    store = store_of(settings, mongo)
+    repository = Repository(mongo)
     link = Link(settings.amqp_url, settings.name, durable_queues(settings.shards))
-    service.tasks.spawn(link.run(), "link", vital=True)
-    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check}
+    publisher = Publisher(link, tasks, settings.command_timeout)
+    events = Consumer(link, EVENTS_PREFETCH, lazy=True)
+    waiting = Waiting(repository, events)
+    bodies = Bodies()
+    intake = Intake(store, repository, None, tasks, rules_of(settings))
+    port = Port(Vouchers(secret), Uploading(intake, bodies, waiting, links).add_routes)
+
+    async def start() -> None:
+        await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(store.prepare, is_transient, "preparing the store")
+        await events.add(events_queue(settings.name, f"{MediaEvent.TOPIC}.#"))
+        work = {"link": link.run(), "events": waiting.run()}
+        for name, loop in work.items():
+            tasks.spawn(loop, name, vital=True)
+        await port.open(settings.host, settings.media_port)
+
+    async def finish_bodies() -> None:
+        """Let what is coming come to its end, as long as there is time; cut off the rest."""
+        await port.stop()
+        waiting.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(settings.drain_timeout - FAREWELL, 0.0)):
+                await bodies.ended()
+        bodies.cut()
+        await port.close()
+        await intake.settle()
+
+    service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check, "store": store.check}
+    service.on_drain += [finish_bodies, publisher.flush]
     await service.serve_ops()
+    tasks.spawn(start(), "start", vital=True)
     await service.until_stopped()
+    await store.close()
     mongo.close()
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings say about what is taken."""
+    return Rules(
+        sizes=limits(settings.max_upload_size, settings.upload_sizes),
+        quota=Quota(
+            files_a_day=unlimited(settings.uploads_per_day),
+            bytes_a_day=unlimited(settings.upload_bytes_per_day),
+            tenant_bytes=unlimited(settings.tenant_media_bytes),
+        ),
+        at_once=unlimited(settings.uploads_at_once),
+        extra=frozenset(filter(None, settings.media_types.split(","))),
+        patience=timedelta(seconds=settings.media_upload_patience),
+    )
 
 
 if __name__ == "__main__":

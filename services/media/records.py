@@ -89,6 +89,9 @@ class Media:
     """Since when no message shows it; absent while one does."""
     announced: bool = True
     """Whether its owner was told what became of it."""
+    changed_at: datetime | None = None
+    counted: int = 0
+    """Bytes it counts for towards what its tenant may have."""
 
     @property
     def received(self) -> int:

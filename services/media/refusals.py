@@ -1,0 +1,40 @@
+"""Why a file is not taken, and the error that says so. Pure."""
+
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import Refusal
+
+CODES: dict[Refusal, ErrorCode] = {
+    Refusal.EMPTY: ErrorCode.INVALID,
+    Refusal.TOO_LARGE: ErrorCode.TOO_LARGE,
+    Refusal.UNKNOWN_TYPE: ErrorCode.INVALID,
+    Refusal.TYPE_REFUSED: ErrorCode.INVALID,
+    Refusal.TYPE_MISMATCH: ErrorCode.INVALID,
+    Refusal.DAMAGED: ErrorCode.INVALID,
+    Refusal.DIMENSIONS: ErrorCode.INVALID,
+    Refusal.CHECKSUM: ErrorCode.INVALID,
+    Refusal.INFECTED: ErrorCode.INVALID,
+    Refusal.UNPROCESSABLE: ErrorCode.INVALID,
+    Refusal.UPLOADS_AT_ONCE: ErrorCode.RATE_LIMITED,
+    Refusal.DAILY_LIMIT: ErrorCode.RATE_LIMITED,
+    Refusal.QUOTA: ErrorCode.CONFLICT,
+}
+"""The error that each refusal is (docs/media.md)."""
+
+
+class Refused(Exception):  # noqa: N818 - what became of a file, which callers expect
+    """A file is not taken, and trying again would not change that.
+
+    Args:
+        reason: in one word.
+        message: what is wrong with it and what to do; shown to its owner.
+    """
+
+    def __init__(self, reason: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+def error_of(refused: Refused) -> ChatError:
+    """The error that tells a caller of a refusal, with its reason as `details.reason`."""
+    return ChatError(CODES[refused.reason], refused.message, details={"reason": refused.reason.value})
