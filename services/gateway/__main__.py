@@ -14,6 +14,7 @@ from services.gateway.delivered import Delivered
 from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.dialects.endpoints import Endpoints
 from services.gateway.dialects.refusals import Refusals
+from services.gateway.dialects.uploads import Uploads
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
@@ -25,8 +26,7 @@ from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, list
 from services.gateway.listening import Listening
 from services.gateway.looking import Onlookers
 from services.gateway.naming import Naming
-from services.gateway.origins import origin_of
-from services.gateway.passing import Passing
+from services.gateway.passing import Passing, means_of
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
 from services.gateway.sio.recall import Recall
@@ -40,7 +40,7 @@ from services.gateway.typing import Typists
 from services.gateway.v1 import PASSES, ROUTES
 from services.gateway.watching import Watching
 from services.gateway.web.pages import add_pages
-from shared.auth import LEEWAY, Authenticator, Vouchers, media_secret
+from shared.auth import LEEWAY, Authenticator
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
@@ -49,7 +49,6 @@ from shared.bus.requests import Requests
 from shared.bus.signals import Signals
 from shared.bus.topology import GATEWAY_KEYS, durable_queues, events_queue
 from shared.contracts.errors import CloseCode
-from shared.links import Links
 from shared.service import Service, run
 from shared.settings import Settings, SettingsError, unlimited
 
@@ -65,7 +64,7 @@ async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name, tasks = service.settings, service.settings.name, service.tasks
     listeners = _listeners(settings)
-    linking, carrier = _files(settings)
+    linking, carrier = means_of(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
@@ -126,7 +125,7 @@ async def main(service: Service) -> None:
         recall=Recall(hub.now),
     )
     speaking: list[Sessions] = []
-    doors = (edge, socket, Passing(edge, register, carrier, linking))
+    doors = (edge, socket, Passing(edge, register, carrier), linking)
     application = partial(_application, service, serving, *doors, Figures(hub, requests), speaking)
 
     await requests.start()
@@ -183,8 +182,8 @@ def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[
 
 
 def _application(
-    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, passing: Passing, figures: Figures,
-    speaking: list[Sessions], dialect: str,
+    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, passing: Passing, linking: Linking,
+    figures: Figures, speaking: list[Sessions], dialect: str,
 ) -> web.Application:  # fmt: skip
     """What is served where a dialect is spoken: its own API, what others have besides, and the canonical one."""
     bound = DIALECTS.get(dialect)
@@ -205,7 +204,9 @@ def _application(
         speaking[-1].add_routes(app)
     others = (other for other in DIALECTS.values() if other is not bound)
     endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps)
-    refusals.spoken = endpoints.add_routes(app, others if bound is None else (bound, *others))
+    spoken_here = tuple(others) if bound is None else (bound, *others)
+    refusals.spoken = endpoints.add_routes(app, spoken_here)
+    refusals.spoken |= Uploads(passing, linking).add_routes(app, spoken_here)
     Rest(edge, serving.register, serving.dispatcher).add_routes(app, ROUTES)
     passing.add_routes(app, PASSES)
     add_pages(app, service.settings.shards)
@@ -217,21 +218,6 @@ async def _close(speaking: list[Sessions], listening: Listening, carrier: Carrie
         await sessions.close()
     await listening.close()
     await carrier.close()
-
-
-def _files(settings: Settings) -> tuple[Linking, Carrier]:
-    """What signs links to files, and what carries files. Raises SettingsError."""
-    secret = media_secret(settings)
-    public = _origin("PUBLIC_URL", settings.public_url) if settings.public_url else ""
-    linking = Linking(Links(secret, settings.media_link_seconds, public), time.time)
-    return linking, Carrier(_origin("MEDIA_URL", settings.media_url), Vouchers(secret))
-
-
-def _origin(name: str, address: str) -> str:
-    try:
-        return origin_of(address)
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}") from error
 
 
 def _listeners(settings: Settings) -> tuple[Listener, ...]:

@@ -48,6 +48,7 @@ MAX_JSON = 262_144
 
 PASSED_ON = (
         hdrs.ACCEPT, hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH, hdrs.CONTENT_DISPOSITION, "Content-Digest", "Prefer",
+    "X-HTTP-Method-Override",
         hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_MATCH, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE, hdrs.IF_UNMODIFIED_SINCE,
         "Tus-Resumable", "Upload-Length", "Upload-Defer-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum",
 )  # fmt: skip
@@ -208,16 +209,6 @@ class Carried:
         """The answer's."""
         return self.answer.status
 
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """Those of the answer that clients are told."""
-        return listed(self.answer.headers, HANDED_BACK)
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the answer is JSON."""
-        return self.answer.content_type == "application/json"
-
     def extends(self, deadline: asyncio.Timeout) -> None:
         """From now on, what is carried makes progress before the deadline, which then is a later one."""
         self._deadline = deadline
@@ -230,9 +221,8 @@ class Carried:
 
     async def hand_back(self) -> web.StreamResponse:
         """Answer the client with the answer, as it comes."""
-        response = web.StreamResponse(status=self.status, headers=self.headers)
-        if self.body is not None and not self.body.whole:
-            response.force_close()
+        response = web.StreamResponse(status=self.status, headers=listed(self.answer.headers, HANDED_BACK))
+        self.finish(response)
         self._begun = True
         await response.prepare(self._request)
         async for chunk in self.answer.content.iter_chunked(CHUNK):
@@ -240,6 +230,11 @@ class Carried:
             await response.write(chunk)
         await response.write_eof()
         return response
+
+    def finish(self, response: web.StreamResponse) -> None:
+        """Let the connection end with a response that comes before all of the body: that is in the next one's way."""
+        if self.body is not None and not self.body.whole:
+            response.force_close()
 
     async def json(self) -> Any:
         """The answer's JSON. Raises ChatError `unavailable` where it is none, or no short one."""

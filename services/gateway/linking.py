@@ -22,6 +22,9 @@ Path = tuple[str, ...]
 EACH = "*"
 """In a path: every one of a list, or of a mapping's values."""
 
+THUMBNAILS = (VariantName.MEDIUM, VariantName.SMALL, VariantName.POSTER)
+"""What is shown in a file's place, the best first."""
+
 LINKS_OF_A_MESSAGE = ("url", "thumbnail_url")
 
 Refine = Callable[[JSON], None]
@@ -59,9 +62,15 @@ class Linking:
         if expires:
             file["links_expire_at"] = datetime.fromtimestamp(min(expires), UTC).isoformat().replace("+00:00", "Z")
 
-    def original(self, media_id: str) -> str:
-        """A signed link to a file as it came."""
-        return self._links.sign(media_id, VariantName.ORIGINAL, self._clock()).url
+    def addresses(self, file: JSON) -> JSON:
+        """Where a file is, ready or not, and what is shown in its place if it has that; as messages have it."""
+        there = {variant["name"] for variant in file.get("variants", ())}
+        named = {
+            "url": VariantName.ORIGINAL,
+            "thumbnail_url": next((name for name in THUMBNAILS if name in there), None),
+        }
+        now = self._clock()
+        return {key: self._links.sign(file["id"], name, now).url for key, name in named.items() if name is not None}
 
     def results(self, contracts: Iterable[type[Command] | type[Query]]) -> dict[str, Refine]:
         """By type of request: what signs the links in its result. Requests whose results have none are left out."""

@@ -3,6 +3,7 @@
 A gateway lets people in and says who they are; no token of theirs goes further, in no header and no address.
 """
 
+import time
 from collections.abc import Iterable
 from urllib.parse import quote, unquote_plus
 
@@ -11,11 +12,15 @@ from aiohttp import hdrs, web
 from services.gateway.carrying import Carrier, Target, expect_later
 from services.gateway.edge import Edge, token_of
 from services.gateway.linking import Linking
+from services.gateway.origins import origin_of
 from services.gateway.register import Register
-from services.gateway.rest import Handler, json_response
+from services.gateway.rest import Handler
 from services.gateway.rows import Pass
+from shared.auth import Vouchers, media_secret
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.links import Links
+from shared.settings import Settings, SettingsError
 
 LINK = {"expires", "signature"}
 """The parameters of a signed link (`shared.links`)."""
@@ -27,10 +32,9 @@ QUERY = "%!$&'()*+,;=:@/?-._~"
 class Passing:
     """Serves rows of requests that are passed on."""
 
-    def __init__(self, edge: Edge, register: Register, carrier: Carrier, linking: Linking) -> None:
+    def __init__(self, edge: Edge, register: Register, carrier: Carrier) -> None:
         self._edge = edge
         self._register = register
-        self._linking = linking
         self.carrier = carrier
 
     def add_routes(self, app: web.Application, rows: Iterable[Pass]) -> None:
@@ -44,13 +48,7 @@ class Passing:
             actor = None if may_be_anybody(request, row) else await self.identify(request)
             path = row.path.format(**{name: quote(part, safe="") for name, part in request.match_info.items()})
             async with self.carrier.carry(request, Target(path, actor, query_of(request))) as carried:
-                if not row.shows or carried.status >= 400 or not carried.is_json:
-                    return await carried.hand_back()
-                file, headers = await carried.json(), carried.headers
-                self._linking.sign_file(file)
-                headers.popall(hdrs.CONTENT_LENGTH, None)
-                headers.popall(hdrs.CONTENT_TYPE, None)
-                return json_response(file, carried.status, dict(headers))
+                return await carried.hand_back()
 
         return handle
 
@@ -77,3 +75,22 @@ def query_of(request: web.Request) -> str:
     query = request.raw_path.partition("?")[2].partition("#")[0]
     kept = (part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "token")
     return quote("&".join(kept), safe=QUERY, errors="surrogateescape")
+
+
+def means_of(settings: Settings) -> tuple[Linking, Carrier]:
+    """What signs links to files, and what carries files.
+
+    Raises:
+        SettingsError: where an address cannot be used, or there is no secret.
+    """
+    secret = media_secret(settings)
+    public = _origin("PUBLIC_URL", settings.public_url) if settings.public_url else ""
+    linking = Linking(Links(secret, settings.media_link_seconds, public), time.time)
+    return linking, Carrier(_origin("MEDIA_URL", settings.media_url), Vouchers(secret))
+
+
+def _origin(name: str, address: str) -> str:
+    try:
+        return origin_of(address)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from error

@@ -82,8 +82,7 @@ class Route:
 class Pass:
     """A REST endpoint of the media service's, under the same path there: bytes go through, either way.
 
-    `linked`: a signed link takes the place of a token. `public`: it takes no token at all. `shows`: where it succeeds
-    with JSON, that is a file, whose links are signed on its way.
+    `linked`: a signed link takes the place of a token. `public`: it takes no token at all.
     """
 
     method: str
@@ -91,4 +90,3 @@ class Pass:
     summary: str
     linked: bool = False
     public: bool = False
-    shows: bool = False

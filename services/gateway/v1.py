@@ -73,7 +73,7 @@ ROUTES: tuple[Route, ...] = (
 )
 
 PASSES: tuple[Pass, ...] = (
-    Pass("POST", "/v1/media", "Upload a file.", shows=True),
+    Pass("POST", "/v1/media", "Upload a file."),
     Pass("GET", "/v1/media/{media_id}/{variant}", "Download a form of a file.", linked=True),
     Pass("HEAD", "/v1/media/{media_id}/{variant}", "See what a download would bring.", linked=True),
     Pass("OPTIONS", "/v1/uploads", "See which resumable uploads the server takes.", public=True),
@@ -82,5 +82,6 @@ PASSES: tuple[Pass, ...] = (
     Pass("HEAD", "/v1/uploads/{media_id}", "See how much of a resumable upload has come."),
     Pass("PATCH", "/v1/uploads/{media_id}", "Go on with a resumable upload."),
     Pass("DELETE", "/v1/uploads/{media_id}", "Give a resumable upload up."),
+    Pass("POST", "/v1/uploads/{media_id}", "Do what X-HTTP-Method-Override says, for clients that know few methods."),
 )
 """What is passed on to the media service, bytes and all (docs/media.md)."""

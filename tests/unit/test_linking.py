@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from services.gateway.__main__ import _files
 from services.gateway.linking import CONTRACTS, Linking, found, places
+from services.gateway.passing import means_of
 from shared.contracts.content import MessageView
 from shared.contracts.media import FindMedia, GetMedia, MediaListView, MediaView, VariantName
 from shared.contracts.messages import GetHistory, GetMessage, GetRoomStates, SendMessage, Sync
@@ -125,12 +125,12 @@ class TestResults:
 async def test_a_malformed_address_is_named(name: str, address: str) -> None:
     """The start ends with it."""
     with pytest.raises(SettingsError, match=f"^{name}: .*{address}"):
-        _files(Settings(embedded=True, **{name.lower(): address}))  # type: ignore[arg-type]
+        means_of(Settings(embedded=True, **{name.lower(): address}))  # type: ignore[arg-type]
 
 
 async def test_there_is_a_secret() -> None:
     """Users' tokens may be verified by a public key: then files need one of their own."""
     with pytest.raises(SettingsError, match="MEDIA_SECRET is not set"):
-        _files(Settings(jwt_public_key="-----BEGIN PUBLIC KEY-----"))
-    _, carrier = _files(Settings(jwt_public_key="-----BEGIN PUBLIC KEY-----", media_secret="s" * 32))
+        means_of(Settings(jwt_public_key="-----BEGIN PUBLIC KEY-----"))
+    _, carrier = means_of(Settings(jwt_public_key="-----BEGIN PUBLIC KEY-----", media_secret="s" * 32))
     await carrier.close()
