@@ -4,11 +4,13 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
+from services.media.answering import Answering
 from services.media.bodies import Bodies
 from services.media.http import Port
 from services.media.intake import Intake, Rules
 from services.media.kinds import limits
 from services.media.repository import Quota, Repository
+from services.media.serving import Serving
 from services.media.storage.choosing import store_of
 from services.media.uploading import Uploading
 from services.media.waiting import Waiting
@@ -44,13 +46,19 @@ async def main(service: Service) -> None:
     waiting = Waiting(repository, events)
     bodies = Bodies()
     intake = Intake(store, repository, None, tasks, rules_of(settings))
-    port = Port(Vouchers(secret), Uploading(intake, bodies, waiting, links).add_routes)
+    answering = Answering(settings, link, publisher, mongo, repository, store, {})
+    port = Port(
+        Vouchers(secret),
+        Uploading(intake, bodies, waiting, links).add_routes,
+        Serving(repository, answering.access, store, links).add_routes,
+    )
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(answering.prepare, is_transient, "creating indexes")
         await until_done(store.prepare, is_transient, "preparing the store")
         await events.add(events_queue(settings.name, f"{MediaEvent.TOPIC}.#"))
-        work = {"link": link.run(), "events": waiting.run()}
+        work = {"link": link.run(), "events": waiting.run(), **await answering.begin()}
         for name, loop in work.items():
             tasks.spawn(loop, name, vital=True)
         await port.open(settings.host, settings.media_port)
@@ -67,7 +75,7 @@ async def main(service: Service) -> None:
         await intake.settle()
 
     service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check, "store": store.check}
-    service.on_drain += [finish_bodies, publisher.flush]
+    service.on_drain += [finish_bodies, answering.finish, publisher.flush]
     await service.serve_ops()
     tasks.spawn(start(), "start", vital=True)
     await service.until_stopped()

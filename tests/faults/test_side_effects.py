@@ -5,20 +5,22 @@ from uuid import uuid4
 
 import pytest
 
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
+from services.messages.files import Files
 from services.messages.handlers import CommandHandler
 from services.messages.intake import Batch, Origin
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.state import Limits, Plan, Request
 from services.messages.summaries import Summaries
+from shared.access import AccessCache
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.signals import Signals
 from shared.contracts.envelope import Actor
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import DeleteMessage, EditMessage, PurgeRoom, SendMessage
 from shared.contracts.timeline import ChangedView
@@ -39,6 +41,11 @@ async def everybody(room_ids: list[str]) -> list[RoomAccess]:
     ]
 
 
+async def nobodys(_actor: Actor, _media_ids: list[str]) -> list[MediaView]:
+    """No files."""
+    return []
+
+
 class Writer:
     """A command side whose batches are handed to it by the test, so that what they hold is certain."""
 
@@ -55,7 +62,7 @@ class Writer:
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),
             repository=self.repository, access=access, summaries=self.summaries, receipts=receipts, source="/writer",
-            shards=4, limits=Limits(MAX_LENGTH, 1000, 100), archive=Archive(mongo),
+            shards=4, limits=Limits(MAX_LENGTH, 1000, 100), archive=Archive(mongo), files=Files(nobodys),
         )  # fmt: skip
 
     async def store(self, *requests: Request) -> Plan:

@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
+from services.messages.files import Files
 from services.messages.handlers import CommandHandler
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.state import Limits
 from services.messages.summaries import Summaries
+from shared.access import AccessCache
 from shared.bus.codec import encode_actor, encode_request, split_batch
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -25,6 +26,7 @@ from shared.bus.requests import Responder
 from shared.bus.signals import Signals
 from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
 from shared.contracts.envelope import Actor
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import MessageCommand
 from shared.mongo import Mongo
@@ -100,6 +102,9 @@ async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str],
             for room_id in room_ids
         ]
 
+    async def nobodys(_actor: Actor, _media_ids: list[str]) -> list[MediaView]:
+        return []
+
     access, summaries, source = AccessCache(everybody), Summaries(repository), f"/{name}"
     receipts = Receipts(
         repository=repository, access=access, summaries=summaries,
@@ -108,7 +113,7 @@ async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str],
     handler = CommandHandler(
         consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,
         access=access, summaries=summaries, receipts=receipts, source=source, shards=SHARDS,
-        limits=Limits(1000, 1000, 100), archive=Archive(mongo),
+        limits=Limits(1000, 1000, 100), archive=Archive(mongo), files=Files(nobodys),
     )  # fmt: skip
     await consumer.add(_queue(name))
     for loop in (link.run(), handler.run(), handler.settle()):
