@@ -1,4 +1,4 @@
-"""The uploads of dialects: one handler for all rows. The media service takes the file; its answer is put into their words.
+"""The uploads of dialects: one handler for all rows. The media service takes the file; its answer is reworded.
 
 A client of these APIs knows no state of a file: the answer waits until it can be shown by a message, or is refused.
 """
