@@ -53,12 +53,12 @@ class Port:
             self._app,
             access_log=None,
             shutdown_timeout=CUT,
+            auto_decompress=False,
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
             max_headers=MAX_HEADERS,
         )
         self._site: web.TCPSite | None = None
-        self._busy = 0
 
     async def open(self, host: str, port: int) -> None:
         """Listen.
@@ -67,12 +67,18 @@ class Port:
             SystemExit: with 1, where the port cannot be had; whoever supervises the process may try again.
         """
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, host, port, backlog=BACKLOG, reuse_address=True)
+        site = web.TCPSite(self._runner, host, port, backlog=BACKLOG, reuse_address=True)
         try:
-            await self._site.start()
+            await site.start()
         except OSError as error:
             log.error("cannot listen", host=host, port=port, error=str(error))
             raise SystemExit(1) from error
+        self._site = site
+
+    async def check(self) -> None:
+        """Readiness: raises where nobody listens."""
+        if self._site is None:
+            raise RuntimeError("the port for files is not open")
 
     async def stop(self) -> None:
         """Take no new connections."""
@@ -87,6 +93,8 @@ class Port:
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Say who asks, if a gateway does."""
+        if self._site is None:
+            raise ChatError(ErrorCode.UNAVAILABLE, "The server restarts: try again.", retry_after=1.0)
         server = self._runner.server
         if server is not None and len(server.connections) > MAX_CONNECTIONS:
             raise ChatError(ErrorCode.OVERLOADED, "Too many files are on their way; try later.", retry_after=1.0)

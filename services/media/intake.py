@@ -6,10 +6,10 @@ Forms, bare bodies and resumable uploads all end here. What a dead process leave
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from services.media.domain import Wish, in_words
 from services.media.kinds import OCTETS, Limits, canonical, kind_of, size_limit
@@ -89,19 +89,12 @@ class Intake:
             ChatError: it broke off, or something needed is away.
         """
         self.check_length(wish.length, wish.kind)
-        head, whole = await _head_of(chunks)
-        kind, mime_type = look_at(
-            head[:HEAD],
-            whole=whole,
-            name=wish.name or "",
-            declared=wish.declared,
-            kind=wish.kind,
-            extra=self.rules.extra,
-        )
+        head, whole = await head_of(chunks)
+        kind, mime_type = self.look(head, wish.name, wish.declared, wish.kind, whole=whole)
         self.check_length(wish.length, kind)
         media = await self.begin(actor, replace(wish, kind=kind), mime_type, now() + ALIVE)
         try:
-            return await self._take_rest(media, wish, _joined(head, chunks))
+            return await self._take_rest(media, wish, joined(head, chunks))
         except BaseException as error:
             _uploads.labels("refused" if isinstance(error, Refused) else "broken off").inc()
             self.drop_soon(media.id)
@@ -127,6 +120,14 @@ class Intake:
         if length is not None and length > self.limit(kind):
             raise self._too_large(kind)
 
+    def look(
+        self, head: bytes, name: str | None, declared: str | None, wanted: MediaKind | None, *, whole: bool
+    ) -> tuple[MediaKind, str]:
+        """Kind and media type of a file that begins so. Raises Refused where such are not taken."""
+        return look_at(
+            head[:HEAD], whole=whole, name=name or "", declared=declared, kind=wanted, extra=self.rules.extra
+        )
+
     async def begin(
         self, actor: Actor, wish: Wish, mime_type: str | None, alive_until: datetime, *, resumable: bool = False
     ) -> Media:
@@ -138,13 +139,15 @@ class Intake:
             tenant=actor.tenant,
             owner=actor.id,
             kind=wish.kind or kind_of(mime_type) or MediaKind.FILE,
-            name=safe_name(wish.name, mime_type),
+            # What is not looked at yet keeps the ending it came with.
+            name=safe_name(wish.name, OCTETS if resumable else mime_type),
             mime_type=mime_type,
             state=MediaState.UPLOADING,
             created_at=at,
             alive_until=alive_until,
             length=wish.length,
             resumable=resumable,
+            wanted=wish.kind,
             declared=wish.declared,
             sha256=wish.sha256,
             changed_at=at,
@@ -202,9 +205,22 @@ class Intake:
 
     def drop_soon(self, media_id: str) -> None:
         """Remove an upload and all of its bytes, unless it was complete already; goes on when the caller is gone."""
-        task = self._tasks.spawn(self.drop(media_id), "drop an upload")
+        self._soon(self.drop(media_id))
+
+    def clear_soon(self, piece: Piece) -> None:
+        """Remove an object that became no part of its upload."""
+        self._soon(self._clear(piece))
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.spawn(work, "remove bytes")
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
+
+    async def _clear(self, piece: Piece) -> None:
+        try:
+            await self._store.remove_object(piece.key)
+        except ChatError as error:  # it goes with the rest of its file
+            log.warning("an object is left", key=piece.key, error=error.message)
 
     async def drop(self, media_id: str) -> None:
         """See `drop_soon`; where that is not possible now, the sweep does."""
@@ -267,7 +283,7 @@ def _over(error: OverQuota) -> Refused:
     return Refused(Refusal.QUOTA, "The files of your organisation take all the space they may: remove some first.")
 
 
-async def _head_of(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+async def head_of(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
     """The beginning of a file, and whether that is all of it."""
     head = bytearray()
     async for chunk in chunks:
@@ -277,7 +293,8 @@ async def _head_of(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:
     return bytes(head), True
 
 
-async def _joined(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def joined(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What was read of a file, and what is still to come."""
     yield head
     async for chunk in chunks:
         yield chunk

@@ -191,8 +191,7 @@ class CommandHandler:
                 half = len(requests) // 2
                 events += await self._store(batch, requests[:half], again=True)
                 return events + await self._store(batch, requests[half:], again=True)
-            for request_id, answer in decided.answers.items():
-                self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
+            await self._intake.answer(batch, decided.answers)
             events += announced
             requests, again = requests[len(decided.ends) :], True
         return events

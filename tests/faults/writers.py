@@ -4,7 +4,7 @@ Real broker, real database; only who may enter a room is said here instead of be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from shared.bus.requests import Responder
 from shared.bus.signals import Signals
 from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
 from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import MessageCommand
@@ -59,6 +60,15 @@ class Writers:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             return await answer
 
+    def tell(self, writer: str, actor: Actor, command: MessageCommand, number: str) -> None:
+        """Have a command carried out, of which nobody waits to hear."""
+        body = encode_request(
+            id=number, source="/tests", type=command.TYPE, subject=command.room, actor=encode_actor(actor),
+            tenant="default", body=command.model_dump(mode="json", exclude_none=True), replyto=None,
+            traceparent=f"00-{uuid4().hex}-{uuid4().hex[:16]}-00",
+        )  # fmt: skip
+        self._publisher.submit(COMMANDS, writer, body)
+
     async def listen(self, replies: Consumer) -> None:
         """Hand answers to those who wait. Ends only by cancellation."""
         while True:
@@ -72,8 +82,15 @@ class Writers:
 
 
 @asynccontextmanager
-async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Sequence[str]) -> AsyncIterator[Writers]:
-    """Run one writer per name, side by side, in rooms where everybody of `members` may do everything."""
+async def writers(
+    amqp_url: str, mongo: Mongo, names: Sequence[str], members: Sequence[str],
+    reachable: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[Writers]:  # fmt: skip
+    """Run one writer per name, side by side, in rooms where everybody of `members` may do everything.
+
+    Args:
+        reachable: whether anybody can say at the moment who may do what.
+    """
     tasks = Tasks()
     name = f"tests-{uuid4().hex[:8]}"
     link = Link(amqp_url, name, [_queue(writer) for writer in names])
@@ -84,18 +101,22 @@ async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Se
         tasks.spawn(link.run(), "link")
         tasks.spawn(asked.listen(replies), "replies")
         for writer in names:
-            await _begin(writer, amqp_url, mongo, members, tasks)
+            await _begin(writer, amqp_url, mongo, members, reachable, tasks)
         await link.wait_up()
         yield asked
     finally:
         await tasks.close()
 
 
-async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str], tasks: Tasks) -> None:
+async def _begin(
+    name: str, amqp_url: str, mongo: Mongo, members: Sequence[str], reachable: Callable[[], bool], tasks: Tasks
+) -> None:
     link, repository = Link(amqp_url, name, [_queue(name)]), Repository(mongo)
     publisher, consumer = Publisher(link, tasks, PATIENCE), Consumer(link, prefetch=64)
 
     async def everybody(room_ids: list[str]) -> list[RoomAccess]:
+        if not reachable():
+            raise ChatError(ErrorCode.TIMEOUT, "the rooms service is away")
         roles = dict.fromkeys(members, Role.MEMBER)
         return [
             RoomAccess(room_id=room_id, tenant="default", type=RoomType.GROUP, version=1, members=roles)
