@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from services.media.announcing import Announcer
-from services.media.answering import Answering
+from services.media.answering import PREFETCH, Answering, Ears
 from services.media.bodies import Bodies
 from services.media.collecting import Collector
 from services.media.ending import Ending
@@ -14,6 +14,7 @@ from services.media.http import Port
 from services.media.intake import Intake, Rules
 from services.media.kinds import limits
 from services.media.processing import Bounds, process
+from services.media.reference_store import ReferenceStore
 from services.media.repository import Quota, Repository
 from services.media.scanning import Scanner
 from services.media.serving import Serving
@@ -27,6 +28,7 @@ from shared.auth import Vouchers, media_secret
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
+from shared.bus.requests import Requests, Responder
 from shared.bus.topology import durable_queues, events_queue
 from shared.contracts.media import MediaEvent, ProcessMedia
 from shared.links import Links
@@ -36,6 +38,8 @@ from shared.service import Service, run
 from shared.settings import Settings, unlimited
 
 EVENTS_PREFETCH = 256
+LOOKUP_TIMEOUT = 5.0
+MAX_LOOKUPS = 1000
 
 FAREWELL = 2.0
 """Seconds of DRAIN_TIMEOUT for clearing away what was cut off."""
@@ -70,7 +74,23 @@ async def main(service: Service) -> None:
         at_once=settings.media_processes,
         scanner=Scanner(settings.clamav_url) if settings.clamav_url else None,
     )
-    answering = Answering(settings, link, publisher, mongo, repository, store, {ProcessMedia: work.handle})
+    replies, room_events = (Consumer(link, EVENTS_PREFETCH, lazy=True) for _ in range(2))
+    requests = Requests(
+        replies, publisher, name=settings.name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
+    )
+    answering = Answering(
+        settings,
+        link,
+        publisher,
+        requests,
+        Responder(publisher, settings.name),
+        {name: Consumer(link, prefetch) for name, prefetch in PREFETCH.items()},
+        Ears(room_events, Consumer(link, prefetch=1)),
+        ReferenceStore(mongo),
+        repository,
+        store,
+        {ProcessMedia: work.handle},
+    )
     port = Port(
         Vouchers(secret),
         Uploading(intake, bodies, waiting, links).add_routes,

@@ -43,6 +43,7 @@ class Viewer:
     def __init__(self, stack: Stack, http: ClientSession, tenant: str) -> None:
         self._http = http
         self._url = stack.media_url
+        self._ops = f"http://127.0.0.1:{stack.ports.media}"
         self._tenant = tenant
         self._vouchers = Vouchers(stack.jwt_secret)
         self.links = Links(stack.jwt_secret, 3600)
@@ -60,6 +61,16 @@ class Viewer:
             body = await response.read()
             error = (await response.json())["error"] if response.status >= 400 and body else {}
             return Got(response.status, body, response.headers.copy(), error)
+
+    async def metric(self, name: str) -> float:
+        """What the process counts."""
+        async with self._http.get(f"{self._ops}/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    async def sending(self) -> float:
+        """How many files are being sent."""
+        return await self.metric("parley_media_sending")
 
     def link(self, media: Media, variant: VariantName = VariantName.ORIGINAL, now: float | None = None) -> str:
         """A signed link."""
@@ -205,7 +216,7 @@ async def test_a_form_that_breaks_off_is_not_taken_for_whole(shelf: Shelf, viewe
         await viewer.get(original(media), "alice")
 
 
-async def test_who_goes_away_leaves_nothing_open(stack: Stack, shelf: Shelf, viewer: Viewer, closing: Any) -> None:
+async def test_who_goes_away_leaves_nothing_open(stack: Stack, shelf: Shelf, viewer: Viewer) -> None:
     """In the midst of a file; the next one is served as ever."""
     media = await shelf.ready("alice", DATA * 4000)
     host, port = stack.media_url.removeprefix("http://").split(":")
@@ -216,6 +227,27 @@ async def test_who_goes_away_leaves_nothing_open(stack: Stack, shelf: Shelf, vie
         writer.transport.abort()
     got = await viewer.get(original(media), "alice")
     assert len(got.body) == media.size
+    await eventually(lambda: _is(viewer.sending(), 0))
+
+
+async def test_who_takes_nothing_is_waited_for_and_nothing_is_piled_up(
+    stack: Stack, shelf: Shelf, viewer: Viewer
+) -> None:
+    """Meanwhile others are served; when it reads on, it gets all."""
+    media = await shelf.ready("alice", DATA * 8000)
+    host, port = stack.media_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {viewer.link(media)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    sent = await viewer.metric("parley_media_sent_bytes_total")
+    for _ in range(3):
+        assert (await viewer.get(original(media), "alice", Range="bytes=0-9")).body == DATA[:10]
+    assert await viewer.sending() == 1
+    assert await viewer.metric("parley_media_sent_bytes_total") - sent < media.size / 2
+    assert len(await reader.read()) == media.size
+    writer.close()
+    await eventually(lambda: _is(viewer.sending(), 0))
 
 
 # ── who gets it ──────────────────────────────────────────────────────────────────────────────────────────────────────
