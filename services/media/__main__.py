@@ -15,6 +15,7 @@ from services.media.intake import Intake, Rules
 from services.media.kinds import limits
 from services.media.processing import Bounds, process
 from services.media.reference_store import ReferenceStore
+from services.media.references import CaughtUp
 from services.media.repository import Quota, Repository
 from services.media.scanning import Scanner
 from services.media.serving import Serving
@@ -61,7 +62,7 @@ async def main(service: Service) -> None:
     announcer = Announcer(publisher)
     intake = Intake(store, repository, announcer, tasks, rules_of(settings))
     ending = Ending(repository, store, announcer)
-    collector = Collector(repository, store, timedelta(seconds=settings.media_keep_unused))
+    collector = Collector(repository, store, timedelta(seconds=settings.media_keep_unused), CaughtUp(link.waiting))
     sweep = Sweep(repository, announcer, ending, collector)
     bounds = Bounds(settings.media_process_memory, settings.media_process_seconds, settings.max_image_pixels)
     work = Work(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from services.media.access import SERVICE_ACTOR, Access, RoomNews
 from services.media.handlers import CommandTable, MediaCommands, MediaQueries
 from services.media.reference_store import ReferenceStore
+from services.media.references import QUEUE as TOLD_QUEUE
 from services.media.references import References
 from services.media.repository import Repository
 from services.media.storage.store import Store
@@ -27,7 +28,6 @@ from shared.settings import Settings
 
 COMMAND_QUEUE = "commands.media"
 QUERY_QUEUE = "queries.media"
-TOLD_QUEUE = "events.media"
 
 PREFETCH = {COMMAND_QUEUE: 64, QUERY_QUEUE: 64, TOLD_QUEUE: 256}
 """What is read, and how many unacked AMQP messages of each queue a process holds."""
