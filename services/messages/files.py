@@ -73,6 +73,11 @@ async def ask_files(requests: Requests, actor: Actor, media_ids: list[str]) -> l
     return MediaListView.model_validate(result).media
 
 
+def shows_file(request: Request) -> bool:
+    """Whether a request is a message that shows a file, of this server's or not."""
+    return type(request.command) is SendMessage and request.command.attachment is not None
+
+
 def _wanted(requests: Iterable[Request]) -> dict[tuple[str, ...], tuple[Actor, list[str]]]:
     """The files that are shown, by who shows them: each once."""
     wanted: dict[tuple[str, ...], tuple[Actor, dict[str, None]]] = {}

@@ -14,7 +14,7 @@ from itertools import groupby
 from services.messages.announcing import Keyed, encoded, purged
 from services.messages.archive import Archive
 from services.messages.domain import plan
-from services.messages.files import Files
+from services.messages.files import Files, shows_file
 from services.messages.intake import Batch, Intake
 from services.messages.marks import NEEDS_MARKS
 from services.messages.receipts import Receipts
@@ -291,11 +291,11 @@ class CommandHandler:
             for request in requests
             if type(request.command) in NEEDS_MARKS and (room_id := request.command.room) is not None
         }
-        messages, access, known, files = await together(
+        messages, access, known, *files = await together(
             self._repository.messages(ids),
             self._access.get(rooms),
             self._repository.marks(own.keys()),
-            self._files.look_up(requests),
+            *([self._files.look_up(requests)] if any(map(shows_file, requests)) else ()),
         )
         clearings = await self._repository.clearings(cleared)
         others = {message.view.room_id for message in messages.values()} - rooms
@@ -315,7 +315,7 @@ class CommandHandler:
         messages |= await self._repository.messages(quoted_in(messages) - messages.keys())
         # Writing is reading.
         marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
-        return Snapshot(access, timelines, messages, marks, clearings, files)
+        return Snapshot(access, timelines, messages, marks, clearings, *files)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}
