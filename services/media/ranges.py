@@ -6,7 +6,7 @@ Files never change, so their tags are strong and their times exact.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Represented:
     @property
     def last_modified(self) -> str:
         """As a header says it."""
-        return format_datetime(self.modified, usegmt=True)
+        return format_datetime(self.modified.astimezone(UTC), usegmt=True)
 
 
 class Part(NamedTuple):
