@@ -25,6 +25,8 @@ MANY: Final = 50
 SMALL: Final = 1_000_000
 LOOK_EVERY: Final = 0.02
 MIB: Final = 1024 * 1024
+BEGIN: Final = b"%PDF-1.7\n"
+END: Final = b"\n%%EOF\n"
 WATCHED: Final = ("gateway", "media")
 
 
@@ -92,14 +94,11 @@ async def _upload(http: aiohttp.ClientSession, size: int) -> tuple[str, str, flo
     digest = hashlib.sha256()
 
     async def chunks() -> AsyncIterator[bytes]:
-        block, left = random.randbytes(CHUNK), size - 9
-        digest.update(b"%PDF-1.7\n")
-        yield b"%PDF-1.7\n"
-        while left > 0:
-            chunk = block[: min(left, CHUNK)]
-            digest.update(chunk)
-            yield chunk
-            left -= len(chunk)
+        block, left = random.randbytes(CHUNK), size - len(BEGIN) - len(END)
+        parts = [block] * (left // CHUNK) + [block[: left % CHUNK]]
+        for part in (BEGIN, *parts, END):
+            digest.update(part)
+            yield part
 
     began = perf_counter()
     async with http.post("/v1/media", data=chunks(), headers={"Content-Type": "application/pdf"}) as answer:

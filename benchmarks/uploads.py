@@ -18,6 +18,7 @@ from typing import Final
 import aiohttp
 from PIL import Image
 
+from benchmarks.files import BEGIN, END
 from shared.auth import issue_token
 
 CHUNK: Final = 16 * 1024
@@ -27,7 +28,7 @@ PHOTO: Final = (2000, 1500)
 
 def document(size: int) -> bytes:
     """So many bytes that pass for a PDF and cannot be compressed."""
-    return b"%PDF-1.7\n" + random.randbytes(size - 9)
+    return BEGIN + random.randbytes(size - len(BEGIN) - len(END)) + END
 
 
 def photograph() -> bytes:
