@@ -106,6 +106,7 @@ class TestTaken:
     def test_sound_and_film_of_one_container(self) -> None:
         """Go by the kind that is wanted, by what is said, by what is seen."""
         assert look(voice()) == (MediaKind.AUDIO, "audio/webm")
+        assert look(voice(), "voice.webm", "video/webm") == (MediaKind.AUDIO, "audio/webm")
         assert look(webm()) == (MediaKind.VIDEO, "video/webm")
         assert look(webm(), kind=MediaKind.AUDIO) == (MediaKind.AUDIO, "audio/webm")
         assert look(webm(), declared="audio/webm;codecs=opus") == (MediaKind.AUDIO, "audio/webm")
