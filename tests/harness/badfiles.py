@@ -153,7 +153,7 @@ REFUSED_LATER: tuple[Bad, ...] = (
     Bad("frames.gif", gif_of_frames(100_000), Refusal.DIMENSIONS),
     Bad("pixels.gif", animated("GIF", 13, 2000, 2000), Refusal.DIMENSIONS),
     Bad("page.gif", b"GIF89a/*" + HTML + b"*/=1;alert(1)", Refusal.DAMAGED),
-    Bad("spoilt.png", png()[:500] + bytes(40) + png()[540:], Refusal.DAMAGED),
+    Bad("spoilt.png", png()[:500] + b"\xff" * 40 + png()[540:], Refusal.DAMAGED),
     Bad("noise.mp4", mp4_of_noise(), Refusal.DAMAGED),
     Bad("sound.mp4", m4a().replace(b"ftypM4A ", b"ftypisom", 1), Refusal.TYPE_MISMATCH),
     Bad("film.m4a", mp4(), Refusal.TYPE_MISMATCH),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from PIL import Image, ImageCms
@@ -30,11 +31,15 @@ Processing = Callable[..., Awaitable[Product]]
 def processed(tmp_path: Path) -> Processing:
     """Puts a file through looking and processing, as uploading does."""
 
-    async def put(data: bytes, name: str = "", *, kind: MediaKind | None = None, bounds: Bounds = BOUNDS) -> Product:
-        room = tmp_path / f"room-{len(list(tmp_path.iterdir()))}"
+    def placed(data: bytes) -> tuple[Path, Path]:
+        room = tmp_path / uuid4().hex
         room.mkdir()
         source = room.with_suffix(".upload")
         source.write_bytes(data)
+        return source, room
+
+    async def put(data: bytes, name: str = "", *, kind: MediaKind | None = None, bounds: Bounds = BOUNDS) -> Product:
+        source, room = placed(data)
         found, mime = look_at(
             data[:HEAD], whole=len(data) <= HEAD, name=name, declared=None, kind=kind, extra=frozenset()
         )
@@ -73,7 +78,7 @@ class TestPictures:
     @pytest.mark.parametrize("name", PICTURES)
     async def test_a_picture_is_written_anew(self, processed: Processing, name: str) -> None:
         """Of the same type and size; with what can be shown before it is there, and instead."""
-        mime, data = VALID[name]
+        data = VALID[name][1]
         product = await processed(data, name)
         before, after = Image.open(BytesIO(data)), opened(product)
         assert not product.keeps_original
@@ -124,7 +129,7 @@ class TestPictures:
             VariantName.ORIGINAL: (2000, 500), VariantName.SMALL: (160, 40), VariantName.MEDIUM: (480, 120),
             VariantName.LARGE: (1280, 320),
         }  # fmt: skip
-        narrow = await processed(png(1, 3000))
+        narrow = await processed(encoded(Image.new("L", (1, 3000)), "PNG"))
         assert opened(narrow, VariantName.SMALL).size == (1, 160)
 
     @pytest.mark.parametrize("plugin", ["GIF", "WEBP", "PNG"])
@@ -256,7 +261,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", CUT)
     async def test_what_is_cut_off_is_damaged(self, processed: Processing, name: str) -> None:
-        """At every tenth; of a little one, there may be no more than the start of a document then, which is an archive."""
+        """At every tenth; the start of a little document may be no more than that of an archive."""
         data = VALID[name][1]
         cuts = [data[: len(data) * tenth // 10] for tenth in range(1, 10)]
         if name == "deep.png":
