@@ -158,6 +158,7 @@ REFUSED_LATER: tuple[Bad, ...] = (
     Bad("sound.mp4", m4a().replace(b"ftypM4A ", b"ftypisom", 1), Refusal.TYPE_MISMATCH),
     Bad("film.m4a", mp4(), Refusal.TYPE_MISMATCH),
     Bad("noise.mp3", b"\xff\xfb\x90\x44" + random.Random(3).randbytes(20_000), Refusal.DAMAGED),
+    Bad("coded.wav", wav()[:20] + b"\x77\x77" + wav()[22:], Refusal.TYPE_REFUSED),
     Bad("later.txt", long_text(b"\x00\x01\x02"), Refusal.TYPE_MISMATCH),
     Bad("later.csv", long_text(b"\xff\xfe\xfd"), Refusal.TYPE_MISMATCH),
     Bad("half.pdf", pdf()[:200], Refusal.DAMAGED),
