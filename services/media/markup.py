@@ -53,7 +53,7 @@ def _named(text: str) -> str | None:
     if declared or _ROOT.match(begin):
         # Elements of these namespaces work wherever in a document they stand, under whatever name.
         return SVG if _SVG_ANYWHERE.search(text) else HTML if _XHTML.search(text) else XML if declared else None
-    return HTML if not begin and text.startswith("<!--") else None  # nothing but a comment: what follows it is not seen
+    return HTML if not begin and "<!--" in text else None  # nothing but a comment: what follows it is not seen
 
 
 def _begin(text: str) -> str:

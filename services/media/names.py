@@ -36,6 +36,7 @@ def safe_name(given: str | None, mime_type: str) -> str:
         stem, last = name[: -len(has) - 1], name[-len(has) - 1 :]
     else:
         stem, last = name, "" if fits else f".{wanted}"
+    # One character is left for the mark of a reserved name.
     stem = stem[: MAX_NAME - 1 - len(last)].rstrip(_EDGES) or NAMELESS
     return ("_" if _RESERVED.match(stem) else "") + stem + last
 

@@ -114,11 +114,9 @@ async def _heard(reader: StreamReader) -> str:
     try:
         answer = await reader.readuntil(b"\x00")
     except asyncio.IncompleteReadError as error:
-        answer = error.partial
+        raise ConnectionError("it hung up") from error
     except asyncio.LimitOverrunError as error:
         raise ValueError("it said more than it may") from error
-    if not answer:
-        raise ConnectionError("it hung up")
     return answer.rstrip(b"\x00\n").decode("utf-8", "replace")
 
 

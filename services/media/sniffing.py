@@ -150,8 +150,9 @@ def _as_kind(found: str, said: str | None, called: str | None, kind: MediaKind |
 
 
 def _told_kind(found: str, said: str | None, called: str | None) -> MediaKind | None:
-    """Whether a container has film or sound: as is said by what speaks of such a container; else as it seems."""
-    for told in (said, called):
-        if told is not None and alike(told, found) and told != "audio/ogg":
-            return kind_of(told)
-    return kind_of(found)
+    """Whether a container has film or sound: sound, where it is said to be that; else what it seems to have.
+
+    Names and types that mean film are given to sound as well, and `.ogg` to both.
+    """
+    claims = (told for told in (said, called) if told is not None and told != "audio/ogg" and alike(told, found))
+    return MediaKind.AUDIO if MediaKind.AUDIO in map(kind_of, claims) else kind_of(found)

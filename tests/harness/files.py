@@ -50,10 +50,8 @@ def png(width: int = 320, height: int = 240, mode: str = "RGB") -> bytes:
 
 def png_16(width: int = 64, height: int = 48) -> bytes:
     """A PNG picture in 16 bits of grey, from black on the left to white."""
-    grey = Image.new("I;16", (width, height))
-    for column in range(width):
-        grey.paste(65535 * column // (width - 1), (column, 0, column + 1, height))
-    return encoded(grey, "PNG")
+    row = b"".join((65535 * column // (width - 1)).to_bytes(2, "little") for column in range(width))
+    return encoded(Image.frombytes("I;16", (width, height), row * height), "PNG")
 
 
 def frames(count: int = 3, width: int = 120, height: int = 90) -> list[Image.Image]:

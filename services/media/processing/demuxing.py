@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import av
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -51,8 +52,10 @@ def opened(source: Path, mime_type: str) -> Iterator[Film]:
         with av.open(str(source), format=demuxer, options=options, metadata_errors="replace") as container:
             moving = [each for each in container.streams.video if not _is_still(each)]
             sounds = container.streams.audio
-            for stream in (*moving, *sounds):
-                stream.codec_context.thread_count = 1
+            streams: list[VideoStream | AudioStream] = [*moving, *sounds]
+            for stream in streams:
+                if (context := _context(stream)) is not None:
+                    context.thread_count = 1
             yield Film(container, moving[0] if moving else None, sounds[0] if sounds else None)
     except (Refused, MemoryError):
         raise
@@ -67,6 +70,12 @@ def _is_still(stream: Stream) -> bool:
 
 def check_codec(stream: VideoStream | AudioStream) -> None:
     """Refuse what is coded in a way that nobody needs to send (`type_refused`)."""
-    name = stream.codec_context.name
+    context = _context(stream)
+    name = "nothing that is known" if context is None else context.name
     if name not in _CODECS:
-        raise Refused(Refusal.TYPE_REFUSED, f"The file is coded as '{name}', which is not taken.")
+        raise Refused(Refusal.TYPE_REFUSED, f"The file is coded as {name}, which is not taken.")
+
+
+def _context(stream: VideoStream | AudioStream) -> CodecContext | None:
+    """A stream's decoder; None where there is none for it, which PyAV's types leave out."""
+    return stream.codec_context

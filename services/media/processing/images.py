@@ -124,7 +124,9 @@ def _refusing() -> Iterator[None]:
     except (Refused, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refused(Refusal.DIMENSIONS, "The picture has more pixels than are taken.") from error
+        raise Refused(
+            Refusal.DIMENSIONS, f"The picture has more than {Image.MAX_IMAGE_PIXELS} pixels, which are taken at most."
+        ) from error
     except Exception as error:
         raise Refused(Refusal.DAMAGED, "The picture cannot be read, or not to its end.") from error
 

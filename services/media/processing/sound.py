@@ -49,8 +49,7 @@ def listen_to_audio(source: Path, mime_type: str) -> Product:
 
 def _listen(container: InputContainer, stream: AudioStream) -> tuple[float, Peaks]:
     """How many seconds there are, and how loud they are. Of hours, a part is listened to: see _WHOLE."""
-    resampler = AudioResampler(format="s16", layout="mono", rate=_RATE)
-    peaks = Peaks(_RATE // 100)
+    peaks, ears = Peaks(_RATE // 100), _Ears()
     begin, end, errors, frames = float("inf"), 0.0, 0, 0
     for packet in container.demux(stream):
         if packet.pts is not None:
@@ -60,7 +59,7 @@ def _listen(container: InputContainer, stream: AudioStream) -> tuple[float, Peak
                 peaks.skip(int(length * _RATE))
                 continue
         try:
-            frames += _hear(packet, resampler, peaks)
+            frames += ears.hear(packet, peaks)
         except av.error.InvalidDataError:
             errors += 1
     if frames <= errors:
@@ -68,11 +67,25 @@ def _listen(container: InputContainer, stream: AudioStream) -> tuple[float, Peak
     return max(0.0, end - begin), peaks
 
 
-def _hear(packet: "Packet[AudioStream]", resampler: AudioResampler, peaks: Peaks) -> int:
-    """Take in the sound of a packet; the number of its frames."""
-    frames = packet.decode()
-    for frame in frames:
-        frame.pts = None  # there are gaps where sound is left out
-        for heard in resampler.resample(frame):
-            peaks.add(array("h", bytes(heard.planes[0])[: heard.samples * 2]))
-    return len(frames)
+class _Ears:
+    """Decodes packets, and brings what is in them to one form. A stream may change its own."""
+
+    def __init__(self) -> None:
+        self._form: tuple[str, str, int] | None = None
+        self._resampler = _resampler()
+
+    def hear(self, packet: "Packet[AudioStream]", peaks: Peaks) -> int:
+        """Take in the sound of a packet; the number of its frames."""
+        frames = packet.decode()
+        for frame in frames:
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if form != self._form:
+                self._form, self._resampler = form, _resampler()
+            frame.pts = None  # there are gaps where sound is left out
+            for heard in self._resampler.resample(frame):
+                peaks.add(array("h", bytes(heard.planes[0])[: heard.samples * 2]))
+        return len(frames)
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="s16", layout="mono", rate=_RATE)
