@@ -9,6 +9,8 @@
 | `AMQP_URL`, `MONGO_URL` | - | use these servers and start none |
 | `LISTENERS` | `PORT=auto` | the gateways' ports and their dialects; `PORT` is always among them |
 | `CHAT_SERVER_PORT` | `PORT + 3`, if it is free | gateway 0's port for the dialect `team`; 0: none |
+| `UPLOAD_DIR` | `uploads` in `PARLEY_DIR` | where `MEDIA_STORE=directory` keeps files |
+| `PUBLIC_URL` | gateway 0, unless `HOST` means all addresses | what links to files begin with |
 | `JWT_SECRET` | the development secret | signs tokens; `NEXT_PUBLIC_JWT_SECRET` is read, too |
 | `DRAIN_TIMEOUT` | 10 | seconds the services take at most to finish what is in flight |
 | `PARLEY_DIR` | `.parley` | data, logs and pid files; a second stack needs another one, and another `PORT` |

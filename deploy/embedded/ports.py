@@ -5,6 +5,7 @@
     PORT + 1 ... 9  left free for further gateway listeners (LISTENERS)
     PORT + 10       rooms-0             (loopback, as all below: /livez, /readyz, /metrics)
     PORT + 11       media-0
+    PORT + 12       media-0, for files (MEDIA_URL)
     PORT + 20 + i   messages-i          (up to 70)
     PORT + 90       RabbitMQ, AMQP
     PORT + 91       RabbitMQ, Erlang distribution
@@ -66,6 +67,11 @@ class Ports:
         return self.base + 11
 
     @property
+    def media_files(self) -> int:
+        """Where gateways bring the media service files, and get them."""
+        return self.base + 12
+
+    @property
     def amqp(self) -> int:
         """Where RabbitMQ speaks AMQP."""
         return self.base + 90
@@ -111,9 +117,9 @@ class Ports:
         return {self.mongod: "mongod"}
 
     def operations(self) -> dict[int, str]:
-        """Operations ports of the services behind the gateways, each with what wants it."""
+        """Ports of the services behind the gateways, each with what wants it."""
         workers = {self.messages(index): f"messages-{index}" for index in range(self.workers)}
-        return {self.rooms: "rooms-0", self.media: "media-0", **workers}
+        return {self.rooms: "rooms-0", self.media: "media-0", self.media_files: "media-0 (files)", **workers}
 
     def listeners(self) -> dict[int, str]:
         """The gateways' ports, each with what wants it."""

@@ -5,14 +5,17 @@ import sys
 from collections.abc import Mapping
 
 from deploy.embedded import probes
-from deploy.embedded.config import Config
+from deploy.embedded.config import ANY_ADDRESS, Config
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.process import Spec
 
 # Between SIGTERM and SIGKILL, beyond what the service itself allows its drain.
 GRACE_AFTER_DRAIN = 5.0
 # Never inherited from the developer's shell: the stack says which servers its services use.
-OURS = ("AMQP_URL", "MONGO_URL", "HOST", "PORT", "OPS_PORT", "INSTANCE", "JWT_SECRET", "EMBEDDED")
+OURS = (
+    "AMQP_URL", "MONGO_URL", "MEDIA_URL", "MEDIA_PORT", "HOST", "PORT", "OPS_PORT", "INSTANCE", "JWT_SECRET",
+    "EMBEDDED",
+)  # fmt: skip
 
 
 def workers(config: Config, ports: Ports, extra: Mapping[str, str], links: Mapping[str, str]) -> list[Spec]:
@@ -22,10 +25,14 @@ def workers(config: Config, ports: Ports, extra: Mapping[str, str], links: Mappi
         extra: settings for the services, on top of this process's environment.
         links: AMQP_URL and MONGO_URL.
     """
+    alone = {"media": {"MEDIA_PORT": str(ports.media_files), "UPLOAD_DIR": str(config.root.absolute() / "uploads")}}
     placed = [("rooms", 0, ports.rooms), ("media", 0, ports.media)]
     placed += [("messages", index, ports.messages(index)) for index in range(config.workers)]
-    base = {**_inherited(extra), **links, "HOST": LOOPBACK}
-    return [_spec(config, service, index, port, {**base, "OPS_PORT": str(port)}) for service, index, port in placed]
+    base = {**_public(config, ports), **_inherited(extra), **links, "HOST": LOOPBACK}
+    return [
+        _spec(config, service, index, port, {**alone.get(service, {}), **base, "OPS_PORT": str(port)})
+        for service, index, port in placed
+    ]
 
 
 def gateways(
@@ -34,14 +41,26 @@ def gateways(
     """The gateways; they hold connections only and get no MONGO_URL.
 
     Args:
+        links: AMQP_URL, and MEDIA_URL where files are.
         team_port: where gateway 0 listens for the dialect `team`, if the settings do not say which listeners there are.
     """
-    base = {**_inherited(extra), "AMQP_URL": links["AMQP_URL"], "HOST": config.host}
+    known = {name: links[name] for name in ("AMQP_URL", "MEDIA_URL")}
+    base = {**_public(config, ports), **_inherited(extra), **known, "HOST": config.host}
     specs = []
     for index, port in enumerate(ports.listeners()):
         env = {**base, "PORT": str(port), **_listeners(base, port, port - ports.base, team_port)}
         specs.append(_spec(config, "gateway", index, port, env))
     return specs
+
+
+def origin(host: str, port: int) -> str:
+    """`http://host:port`."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _public(config: Config, ports: Ports) -> dict[str, str]:
+    """Where links to files lead, unless the settings say it; paths, where clients come by any address."""
+    return {} if config.host in ANY_ADDRESS else {"PUBLIC_URL": origin(config.host, ports.gateway(0))}
 
 
 def _listeners(env: Mapping[str, str], port: int, offset: int, team_port: int) -> dict[str, str]:

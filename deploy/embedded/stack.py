@@ -20,7 +20,7 @@ from deploy.embedded import mongod, rabbitmq, services
 from deploy.embedded.config import REPOSITORY, Config
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.home import Home
-from deploy.embedded.ports import Ports, busy
+from deploy.embedded.ports import LOOPBACK, Ports, busy
 from deploy.embedded.process import Process, Progress, Spec
 
 READY_TIMEOUT = 60.0
@@ -91,8 +91,12 @@ class Stack:
     def gateway_urls(self) -> list[str]:
         """`http://host:port` of every gateway."""
         host = self.config.reachable_host
-        host = f"[{host}]" if ":" in host else host
-        return [f"http://{host}:{self.ports.gateway(i)}" for i in range(self.config.gateways)]
+        return [services.origin(host, self.ports.gateway(i)) for i in range(self.config.gateways)]
+
+    @property
+    def media_url(self) -> str:
+        """Where the media service takes and gives files."""
+        return services.origin(LOOPBACK, self.ports.media_files)
 
     @property
     def jwt_secret(self) -> str:
@@ -197,7 +201,7 @@ class Stack:
 
     def _services(self) -> tuple[list[Spec], list[Spec]]:
         """The services behind the gateways, and the gateways."""
-        links = {"AMQP_URL": self.amqp_url, "MONGO_URL": self.mongo_url}
+        links = {"AMQP_URL": self.amqp_url, "MONGO_URL": self.mongo_url, "MEDIA_URL": self.media_url}
         return (
             services.workers(self.config, self.ports, self._env, links),
             services.gateways(self.config, self.ports, self._env, links, team_port=self._team_port()),

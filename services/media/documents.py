@@ -21,6 +21,7 @@ def document_of(media: Media) -> Document:
     return document | {
         "_id": media.id,
         "kind": str(media.kind),
+        "wanted": None if media.wanted is None else str(media.wanted),
         "state": str(media.state),
         "pieces": pieces_in(media.pieces),
         "received": media.received,
@@ -38,6 +39,7 @@ def media_of(document: Document) -> Media:
     return Media(
         id=document["_id"],
         kind=MediaKind(document["kind"]),
+        wanted=None if document["wanted"] is None else MediaKind(document["wanted"]),
         state=MediaState(document["state"]),
         pieces=_pieces(document["pieces"]),
         variants={VariantName(name): _variant(variant) for name, variant in document["variants"].items()},

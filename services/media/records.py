@@ -72,6 +72,8 @@ class Media:
     length: int | None = None
     """Bytes it is to have, where that was said; a resumable upload's always is."""
     resumable: bool = False
+    wanted: MediaKind | None = None
+    """The kind it was said to be."""
     declared: str | None = None
     """The media type it was said to have."""
     sha256: str | None = None

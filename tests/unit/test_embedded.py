@@ -24,13 +24,14 @@ class TestPorts:
     def test_no_two_processes_share_a_port(self) -> None:
         """The table of the largest stack has an entry of its own for each process."""
         ports = Ports(3000, gateways=20, workers=MAX_WORKERS)
-        assert len(everything(ports)) == 20 + MAX_WORKERS + 2 + 4
+        assert len(everything(ports)) == 20 + MAX_WORKERS + 3 + 4
 
     def test_default_stack(self) -> None:
         assert everything(Ports(3000)) == {
             3000: "gateway-0",
             3010: "rooms-0",
             3011: "media-0",
+            3012: "media-0 (files)",
             3020: "messages-0",
             3090: "RabbitMQ (AMQP)",
             3091: "RabbitMQ (Erlang distribution)",
@@ -127,7 +128,7 @@ class TestConfig:
 
 
 class TestServices:
-    links = {"AMQP_URL": "amqp://ours/", "MONGO_URL": "mongodb://ours/parley"}
+    links = {"AMQP_URL": "amqp://ours/", "MONGO_URL": "mongodb://ours/parley", "MEDIA_URL": "http://ours/"}
 
     def test_gateways_get_no_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not ours, and not the one a developer's shell happens to name."""
@@ -154,6 +155,27 @@ class TestServices:
         assert "LISTENERS" not in first.env
         (without,) = gateways(Config(), Ports(3000), {"CHAT_SERVER_PORT": "0"}, self.links, team_port=3003)
         assert without.env["CHAT_SERVER_PORT"] == "0"
+
+    def test_files_have_their_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Gateways find them, only the media service has a port and a directory for them, and links lead back here."""
+        monkeypatch.delenv("PUBLIC_URL", raising=False)
+        monkeypatch.setenv("MEDIA_URL", "http://shell/")
+        config, ports = Config(root=Path("/data"), workers=2), Ports(3000, 1, 2)
+        (front,) = gateways(config, ports, {}, self.links)
+        behind = {spec.name: spec.env for spec in workers(config, ports, {}, self.links)}
+        assert (front.env["MEDIA_URL"], front.env["PUBLIC_URL"]) == ("http://ours/", "http://127.0.0.1:3000")
+        assert [name for name, env in behind.items() if "MEDIA_PORT" in env] == ["media-0"]
+        assert (behind["media-0"]["MEDIA_PORT"], behind["media-0"]["UPLOAD_DIR"]) == ("3012", "/data/uploads")
+        assert behind["media-0"]["PUBLIC_URL"] == front.env["PUBLIC_URL"]
+
+    def test_links_to_files_begin_as_the_settings_say(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where clients may come by any address, none is known."""
+        monkeypatch.delenv("PUBLIC_URL", raising=False)
+        given = {"PUBLIC_URL": "https://chat.example.com"}
+        (named,) = gateways(Config(), Ports(3000), given, self.links)
+        assert named.env["PUBLIC_URL"] == "https://chat.example.com"
+        (open_to_all,) = gateways(Config(host="0.0.0.0"), Ports(3000), {}, self.links)
+        assert "PUBLIC_URL" not in open_to_all.env
 
     def test_settings_pass_through_and_addresses_do_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SHARDS", "8")
