@@ -12,6 +12,7 @@ from services.media.records import Media, Piece
 from services.media.repository import Repository
 from services.media.storage.store import NoObject, Store
 from services.media.times import now
+from shared.contracts.errors import ChatError
 from shared.contracts.media import MediaState, VariantName
 
 PAGE = 200
@@ -85,6 +86,9 @@ class Check:
         try:
             return sum([len(data) async for data in self._store.read(piece.key, last)]) == piece.size - last
         except NoObject:
+            return False
+        except ChatError:
+            await self._store.prepare()  # the store itself is there, or this raises
             return False
 
 
