@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from services.media.announcing import Announcer
-from services.media.answering import Answering
+from services.media.answering import PREFETCH, Answering, Ears
 from services.media.bodies import Bodies
 from services.media.collecting import Collector
 from services.media.ending import Ending
@@ -14,6 +14,8 @@ from services.media.http import Port
 from services.media.intake import Intake, Rules
 from services.media.kinds import limits
 from services.media.processing import Bounds, process
+from services.media.reference_store import ReferenceStore
+from services.media.references import CaughtUp
 from services.media.repository import Quota, Repository
 from services.media.scanning import Scanner
 from services.media.serving import Serving
@@ -27,6 +29,7 @@ from shared.auth import Vouchers, media_secret
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
+from shared.bus.requests import Requests, Responder
 from shared.bus.topology import durable_queues, events_queue
 from shared.contracts.errors import ChatError
 from shared.contracts.media import MediaEvent, ProcessMedia
@@ -37,6 +40,8 @@ from shared.service import Service, run
 from shared.settings import Settings, unlimited
 
 EVENTS_PREFETCH = 256
+LOOKUP_TIMEOUT = 5.0
+MAX_LOOKUPS = 1000
 
 FAREWELL = 2.0
 """Seconds of DRAIN_TIMEOUT for clearing away what was cut off."""
@@ -58,7 +63,7 @@ async def main(service: Service) -> None:
     announcer = Announcer(publisher)
     intake = Intake(store, repository, announcer, tasks, rules_of(settings))
     ending = Ending(repository, store, announcer)
-    collector = Collector(repository, store, timedelta(seconds=settings.media_keep_unused))
+    collector = Collector(repository, store, timedelta(seconds=settings.media_keep_unused), CaughtUp(link.waiting))
     sweep = Sweep(repository, announcer, ending, collector)
     bounds = Bounds(settings.media_process_memory, settings.media_process_seconds, settings.max_image_pixels)
     work = Work(
@@ -71,7 +76,23 @@ async def main(service: Service) -> None:
         at_once=settings.media_processes,
         scanner=Scanner(settings.clamav_url) if settings.clamav_url else None,
     )
-    answering = Answering(settings, link, publisher, mongo, repository, store, {ProcessMedia: work.handle})
+    replies, room_events = (Consumer(link, EVENTS_PREFETCH, lazy=True) for _ in range(2))
+    requests = Requests(
+        replies, publisher, name=settings.name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
+    )
+    answering = Answering(
+        settings,
+        link,
+        publisher,
+        requests,
+        Responder(publisher, settings.name),
+        {name: Consumer(link, prefetch) for name, prefetch in PREFETCH.items()},
+        Ears(room_events, Consumer(link, prefetch=1)),
+        ReferenceStore(mongo),
+        repository,
+        store,
+        {ProcessMedia: work.handle},
+    )
     port = Port(
         Vouchers(secret),
         Uploading(intake, bodies, waiting, links).add_routes,

@@ -1,12 +1,13 @@
-"""The media service on the bus: what one process asks, answers and follows there. Constructs it; decides nothing."""
+"""The media service on the bus: what one process asks, answers and follows there. Decides nothing."""
 
 from collections.abc import Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.media.access import SERVICE_ACTOR, Access, RoomNews
 from services.media.handlers import CommandTable, MediaCommands, MediaQueries
 from services.media.reference_store import ReferenceStore
+from services.media.references import QUEUE as TOLD_QUEUE
 from services.media.references import References
 from services.media.repository import Repository
 from services.media.storage.store import Store
@@ -22,52 +23,48 @@ from shared.bus.worker import serve_commands, serve_queries
 from shared.contracts.base import Command, Query, View
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.media import COMMANDS, QUERIES
-from shared.mongo import Mongo, is_transient
+from shared.mongo import is_transient
 from shared.settings import Settings
 
 COMMAND_QUEUE = "commands.media"
 QUERY_QUEUE = "queries.media"
-TOLD_QUEUE = "events.media"
 
 PREFETCH = {COMMAND_QUEUE: 64, QUERY_QUEUE: 64, TOLD_QUEUE: 256}
 """What is read, and how many unacked AMQP messages of each queue a process holds."""
 
-OWN_PREFETCH = 256
-LOOKUP_TIMEOUT = 5.0
-MAX_LOOKUPS = 1000
+
+class Ears(NamedTuple):
+    """What one process reads beside the queues of the service: queues of its own."""
+
+    rooms: Consumer
+    overflows: Consumer
 
 
 class Answering:
     """The bus side of one process, and who may see what by what it hears there.
 
     Args:
+        consumers: by the name of the queue, those of PREFETCH.
         commands: what is carried out beside the removal of files.
     """
 
     def __init__(
-        self, settings: Settings, link: Link, publisher: Publisher, mongo: Mongo, repository: Repository, store: Store,
+        self, settings: Settings, link: Link, publisher: Publisher, requests: Requests, responder: Responder,
+        consumers: Mapping[str, Consumer], ears: Ears, references: ReferenceStore, repository: Repository, store: Store,
         commands: CommandTable,
     ) -> None:  # fmt: skip
         self._name = settings.name
         self._queues: Mapping[str, Queue] = {queue.name: queue for queue in durable_queues(settings.shards)}
         self._publisher = publisher
-        self._responder = Responder(publisher, settings.name)
-        self._consumers = {name: Consumer(link, prefetch) for name, prefetch in PREFETCH.items()}
-        self._replies, self._room_events = (Consumer(link, OWN_PREFETCH, lazy=True) for _ in range(2))
-        self._overflows = Consumer(link, prefetch=1)
-        self._requests = Requests(
-            self._replies,
-            publisher,
-            name=self._name,
-            shards=settings.shards,
-            timeout=LOOKUP_TIMEOUT,
-            max_pending=MAX_LOOKUPS,
-        )
-        self._references = ReferenceStore(mongo)
-        self._rooms = AccessCache(partial(ask_access, self._requests, SERVICE_ACTOR))
-        self.access = Access(self._references, self._rooms)
+        self._responder = responder
+        self._consumers = consumers
+        self._ears = ears
+        self._requests = requests
+        self._references = references
+        self._rooms = AccessCache(partial(ask_access, requests, SERVICE_ACTOR))
+        self.access = Access(references, self._rooms)
         self._answers = MediaQueries(repository, self.access, settings.media_keep_unused).table
-        self._commands = {**commands, **MediaCommands(repository, self._references, self.access, store).table}
+        self._commands = {**commands, **MediaCommands(repository, references, self.access, store).table}
         link.on_change(self._restored, self._rooms.clear)  # without a link events about rights pass by unheard
 
     async def prepare(self) -> None:
@@ -78,14 +75,14 @@ class Answering:
         """Consume; the loops to run, by name."""
         await self._requests.start()
         rooms = f"{self._name}.rooms"
-        await self._room_events.add(events_queue(rooms, "room.#"))
+        await self._ears.rooms.add(events_queue(rooms, "room.#"))
         for name, consumer in self._consumers.items():
             await consumer.add(self._queues[name])
         return {
             "replies": self._requests.run(lambda: None),
             "timeouts": self._requests.sweep(),
-            "room events": RoomNews(self._room_events, self._rooms).run(),
-            "overflows": watch_overflows(self._overflows, {rooms: self._rooms.clear}),
+            "room events": RoomNews(self._ears.rooms, self._rooms).run(),
+            "overflows": watch_overflows(self._ears.overflows, {rooms: self._rooms.clear}),
             "references": References(self._consumers[TOLD_QUEUE], self._publisher, self._references).run(),
             "commands": serve_commands(
                 self._consumers[COMMAND_QUEUE],

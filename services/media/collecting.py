@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from services.media.references import CaughtUp
 from services.media.repository import Repository
 from services.media.storage.store import Store
 from shared import metrics
@@ -16,6 +17,7 @@ from shared.logging import get_logger
 
 log = get_logger(__name__)
 
+UNUSED = "unused"
 PAGE = 100
 MAX_PAGES = 100
 """Pages of one kind in one look; the rest is found in the next."""
@@ -52,12 +54,16 @@ class Collector:
 
     Args:
         keep: how long a file is kept that no message shows.
+        caught_up: whether it is known what messages show (services.media.references.CaughtUp); none: it is.
     """
 
-    def __init__(self, repository: Repository, store: Store, keep: timedelta) -> None:
+    def __init__(
+        self, repository: Repository, store: Store, keep: timedelta, caught_up: CaughtUp | None = None
+    ) -> None:
         self._repository = repository
         self._store = store
         self._keep = keep
+        self._caught_up = caught_up
 
     async def collect(self, now: datetime) -> dict[str, Collected]:
         """Remove what may go; what that was, by why.
@@ -65,7 +71,9 @@ class Collector:
         Raises:
             ChatError, PyMongoError: something is away; what is not done yet is found the next time.
         """
-        collected = {rule.why: await self._by(rule, now) for rule in self._rules(now)}
+        unused = self._caught_up is None or await self._caught_up()
+        rules = [rule for rule in self._rules(now) if unused or rule.why != UNUSED]
+        collected = {rule.why: await self._by(rule, now) for rule in rules}
         collected["left behind"] = await self._go_on(now)
         return collected
 
@@ -86,7 +94,7 @@ class Collector:
                 {"state": str(MediaState.UPLOADING), "alive_until": {"$lt": now}},
             ),
             Rule(
-                "unused",
+                UNUSED,
                 lambda limit: find.unused(unused, limit),
                 {"state": str(MediaState.READY), "unused_since": {"$lt": unused}},
             ),

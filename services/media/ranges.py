@@ -6,7 +6,7 @@ Files never change, so their tags are strong and their times exact.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
@@ -17,7 +17,7 @@ CONDITIONS = (
 """The headers that are heeded."""
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-_RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d*)[ \t]*-[ \t]*(\d*)[ \t]*", re.IGNORECASE)
+_RANGE = re.compile(r"bytes[ \t]*=[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*", re.IGNORECASE)
 _MANY_DIGITS = 18
 """A number of more is past the end of everything."""
 
@@ -34,7 +34,7 @@ class Represented:
     @property
     def last_modified(self) -> str:
         """As a header says it."""
-        return format_datetime(self.modified, usegmt=True)
+        return format_datetime(self.modified.astimezone(UTC), usegmt=True)
 
 
 class Part(NamedTuple):
@@ -119,7 +119,8 @@ def _number(digits: str) -> int | None:
     """A number; None where there is none."""
     if not digits:
         return None
-    return int(digits) if len(digits.lstrip("0")) <= _MANY_DIGITS else 10**_MANY_DIGITS
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _MANY_DIGITS else 10**_MANY_DIGITS
 
 
 def _date(field: str | None) -> datetime | None:

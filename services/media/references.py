@@ -4,7 +4,7 @@ The queue has one reader at a time. What cannot be read, or fails by itself, is 
 because the database is away waits for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,12 +14,14 @@ from services.media.reference_store import ReferenceStore
 from shared import metrics
 from shared.bus.codec import Malformed, batch_of_one, split_batch
 from shared.bus.consumer import Consumer, Delivery
+from shared.bus.link import LOST
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError
 from shared.mongo import is_transient
 from shared.retry import until_done
 
+QUEUE = "events.media"
 MAX_TAKEN = 64
 """AMQP messages handled as one batch."""
 
@@ -32,6 +34,30 @@ class _Told(NamedTuple):
     fact: Fact
     key: str
     item: Any
+
+
+class CaughtUp:
+    """Whether all that was told about files is taken in: before that, one that seems unused may have been shown.
+
+    Args:
+        waiting: how much of a queue nobody has taken yet (shared.bus.link.Link.waiting).
+    """
+
+    def __init__(self, waiting: Callable[[str], Awaitable[int]]) -> None:
+        self._waiting = waiting
+        self._was_empty = False
+
+    async def __call__(self) -> bool:
+        """Whether the queue was empty at the last look and is so now: what had been taken then is written down by now.
+
+        It is not where the broker is away: then nothing is told.
+        """
+        try:
+            empty = await self._waiting(QUEUE) == 0
+        except LOST:
+            empty = False
+        was_empty, self._was_empty = self._was_empty, empty
+        return empty and was_empty
 
 
 class References:

@@ -46,6 +46,7 @@ _SECURITY = {
 
 _served = metrics.counter("media_served", "Answers to requests for files", "status")
 _sent = metrics.counter("media_sent_bytes", "Bytes of files that were sent")
+_sending = metrics.gauge("media_sending", "Files that are being sent now")
 
 
 class Serving:
@@ -116,6 +117,13 @@ class Serving:
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=part.status, headers=headers)
         response.content_length = part.length
+        with _sending.track_inprogress():
+            await self._stream(request, response, media, variant, part)
+        return response
+
+    async def _stream(
+        self, request: web.Request, response: web.StreamResponse, media: Media, variant: Variant, part: Part
+    ) -> None:
         async with _closing(self._bytes(variant.pieces, part)) as chunks:
             try:
                 # Before anything is said: what is not there can still be told so.
@@ -135,7 +143,6 @@ class Serving:
                 log.info("file not sent to its end", media=media.id, error=f"{type(error).__name__}: {error}"[:200])
                 if request.transport is not None:
                     request.transport.abort()
-        return response
 
     async def _bytes(self, pieces: Iterable[Piece], part: Part) -> AsyncGenerator[bytes, None]:
         """The bytes of a part, from as many objects as it lies in. Raises NoObject, also where one is too short."""

@@ -78,6 +78,14 @@ class Link:
         async with self._connection.channel():
             pass
 
+    async def waiting(self, queue: str) -> int:
+        """How many messages of a queue nobody has taken yet. Raises LOST where the broker does not say."""
+        if self._connection is None or not self.is_up:
+            raise ConnectionError("no connection to RabbitMQ")
+        async with self._connection.channel() as channel:
+            declared = await channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
     async def run(self) -> None:
         """Connect, and connect again after every loss, with growing pauses. Ends only by cancellation."""
         pause = FIRST_PAUSE

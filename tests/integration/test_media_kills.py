@@ -67,5 +67,5 @@ async def check(alice: Uploader, media_id: str) -> None:
     for name in ("original", "small", "medium", "large"):
         answer = await alice.send("GET", f"/v1/media/{media_id}/{name}")
         assert answer.status == 200, (name, answer.body)
-        assert answer.headers["ETag"].strip('"') == hashlib.sha256(answer.body).hexdigest()
+        assert answer.headers["Etag"].strip('"') == hashlib.sha256(answer.body).hexdigest()
         Image.open(BytesIO(answer.body)).load()

@@ -1,7 +1,7 @@
 """What is told about files in messages: in any order, twice, malformed. Real database, and the real queue."""
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 from deploy.embedded.stack import Stack
 from services.media import reference_store
 from services.media.attaching import Cleared, Fact, Gone, Shown, Unshown
+from services.media.collecting import Collector
 from services.media.records import Media
+from services.media.references import CaughtUp
+from shared.bus.link import LOST, Link
+from shared.bus.topology import Binding, Queue
 from shared.mongo import Mongo
+from shared.service import Tasks
 from tests.harness.wire import Wire
-from tests.integration.media_shelf import Shelf
+from tests.integration.media_shelf import Shelf, eventually
 
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 EVENTS = "chat.events"
@@ -212,4 +217,63 @@ async def test_what_the_database_refuses_is_put_aside(shelf: Shelf, bus: Wire) -
     await shelf.shown_in(media, room)
     letter = await bus.dead(lambda dead: events[1]["id"].encode() in dead.body)
     assert events[0]["id"].encode() not in letter.body
-    assert await shelf.refs.count_documents({"media_id": media.id}) == 2
+
+    async def both() -> bool:
+        return await shelf.refs.count_documents({"media_id": media.id}) == 2
+
+    await eventually(both)
+
+
+# ── what is not known yet ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def apart(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
+    """Files in a database that no service looks after."""
+    mongo = Mongo(stack.mongo_url.replace("/parley?", f"/told-{uuid4().hex[:8]}?"), "tests")
+    made = Shelf(mongo, tenant)
+    await made.prepare()
+    yield made
+    await mongo.database.client.drop_database(mongo.database.name)
+    mongo.close()
+
+
+async def test_nothing_is_collected_that_a_message_may_show(apart: Shelf, stack: Stack, bus: Wire) -> None:
+    """While anything is in the queue, and until what was taken from it last is written down."""
+    key = f"tests.{uuid4().hex}"
+    queue = Queue(key, (Binding(EVENTS, key),), durable=False, arguments={"x-expires": 60_000})
+    link, tasks = Link(stack.amqp_url, "tests", [queue]), Tasks()
+    tasks.spawn(link.run(), "link")
+    try:
+        await link.wait_up()
+        assert await link.waiting(key) == 0
+        media, keep = await apart.ready("alice"), timedelta(hours=1)
+        caught_up = CaughtUp(lambda _queue: link.waiting(key))
+        collector = Collector(apart.repository, apart.store, keep, caught_up)
+        later = datetime.now(UTC) + timedelta(hours=2)
+        await bus.publish_batch(EVENTS, key, {})
+        await eventually(lambda: _is(link.waiting(key), 1))
+        for _ in range(2):
+            await collector.collect(later)
+        await bus.delete_queue(key)
+        await collector.collect(later)  # the queue is not there: nothing is known of it
+        assert await apart.repository.get(media.id) is not None
+        link.reset("the queue is to be there again")
+        await eventually(lambda: _is_declared(link, key))
+        await collector.collect(later)
+        assert await apart.repository.get(media.id) is not None
+        await collector.collect(later)
+        assert await apart.repository.get(media.id) is None
+    finally:
+        await tasks.close()
+
+
+async def _is(answer: Awaitable[int], expected: int) -> bool:
+    return await answer == expected
+
+
+async def _is_declared(link: Link, key: str) -> bool:
+    try:
+        return await link.waiting(key) == 0
+    except LOST:
+        return False
