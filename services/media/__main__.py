@@ -31,6 +31,7 @@ from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests, Responder
 from shared.bus.topology import durable_queues, events_queue
+from shared.contracts.errors import ChatError
 from shared.contracts.media import MediaEvent, ProcessMedia
 from shared.links import Links
 from shared.mongo import Mongo, is_transient
@@ -102,7 +103,7 @@ async def main(service: Service) -> None:
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
         await until_done(answering.prepare, is_transient, "creating indexes")
-        await until_done(store.prepare, is_transient, "preparing the store")
+        await until_done(store.prepare, is_away, "preparing the store")
         await events.add(events_queue(settings.name, f"{MediaEvent.TOPIC}.#"))
         loops = {
             "link": link.run(),
@@ -134,6 +135,11 @@ async def main(service: Service) -> None:
     await service.until_stopped()
     await store.close()
     mongo.close()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the store, or what it lies on, may be there later."""
+    return isinstance(error, ChatError) or is_transient(error)
 
 
 def rules_of(settings: Settings) -> Rules:
