@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import MappingProxyType
 
@@ -302,5 +302,5 @@ def _where(media: Media) -> dict[str, str]:
     """Where an upload stands, and until when it waits for the rest."""
     headers = {rules.UPLOAD_OFFSET: str(_offset(media))}
     if media.state is MediaState.UPLOADING:
-        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until, usegmt=True)
+        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until.astimezone(UTC), usegmt=True)
     return headers
