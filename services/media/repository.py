@@ -87,6 +87,13 @@ class Repository:
         """Which of these there is any record of, those that are being removed included."""
         return set(await self._media.distinct("_id", {"_id": {"$in": list(media_ids)}}))
 
+    async def page(self, after: str, limit: int) -> list[Media]:
+        """Files in the order of their ids, from the one after `after` on."""
+        found = (
+            await self._media.find({"_id": {"$gt": after}, **_THERE}).sort("_id", ASCENDING).limit(limit).to_list(None)
+        )
+        return list(readable(found, media_of))
+
     async def under_way(self, tenant: str, owner: str, now: datetime) -> int:
         """How many uploads of a user have been begun and not ended."""
         where = {"tenant": tenant, "owner": owner, "state": "uploading", "alive_until": {"$gt": now}, **_THERE}
@@ -182,9 +189,14 @@ class Repository:
         """Say that one still works on a file; whether it is still one's own."""
         return await self._change(_worked_on(media_id, worker), {"worker_until": until}) is not None
 
-    async def let_go(self, media_id: str, worker: str, until: datetime) -> None:
-        """Leave a file for another attempt, not before then."""
-        await self._change(_worked_on(media_id, worker), {"worker": None, "worker_until": until})
+    async def let_go(self, media_id: str, worker: str, until: datetime, *, counts: bool = True) -> None:
+        """Leave a file for another attempt, not before then.
+
+        Args:
+            counts: this attempt is one of those that came to nothing by the file's own doing.
+        """
+        more: Document = {} if counts else {"$inc": {"attempts": -1}}
+        await self._change(_worked_on(media_id, worker), {"worker": None, "worker_until": until}, more)
 
     async def finish(
         self, media_id: str, worker: str, variants: Mapping[VariantName, Variant], facts: Facts, mime_type: str,
@@ -239,6 +251,11 @@ class Repository:
     async def waiting(self, now: datetime, limit: int) -> list[str]:
         """Files that wait for their processing, and nobody works on."""
         return await self._ids({"state": "pending", "worker_until": {"$lt": now}}, limit)
+
+    async def asked_for(self, media_ids: Collection[str], now: datetime, until: datetime) -> None:
+        """Somebody was asked to work on these, and has time until then; on some of them somebody may work already."""
+        waiting = {"_id": {"$in": list(media_ids)}, "state": "pending", "worker_until": {"$lt": now}}
+        await self._media.update_many(waiting, {"$set": {"worker": None, "worker_until": until}})
 
     async def untold(self, before: datetime, limit: int) -> list[Media]:
         """Files whose owners were not told what became of them, though that was before then."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
-from services.media.storage.store import CHUNK, NoObject, answering, checked_id, is_media_id, parts_of, to_the_end
+from services.media.storage.store import CHUNK, NoObject, answering, checked_id, even, is_media_id, parts_of, to_the_end
 from shared.contracts.errors import ChatError
 from shared.settings import SettingsError
 
@@ -134,9 +134,9 @@ async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
 async def _copy(chunks: AsyncIterable[bytes], file: BinaryIO) -> int:
     size = 0
-    async for data in chunks:
+    async for data in even(chunks, CHUNK):
         with answering(OSError):
-            await _in_thread(_write, file, data)
+            await _in_thread(file.write, data)
         size += len(data)
     return size
 
@@ -163,11 +163,6 @@ def _begin(root: Path, part: Path) -> BinaryIO:
 
 def _open(path: Path) -> BinaryIO:
     return path.open("rb", buffering=0)
-
-
-def _write(file: BinaryIO, data: bytes) -> None:
-    for start in range(0, len(data), CHUNK):
-        file.write(data[start : start + CHUNK])
 
 
 def _sync(file: BinaryIO) -> None:

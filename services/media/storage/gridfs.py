@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from services.media.storage.store import NoObject, answering, checked_id, parts_of, to_the_end
+from services.media.storage.store import NoObject, answering, checked_id, even, parts_of, to_the_end
 from shared.contracts.errors import ChatError
 from shared.mongo import ASCENDING, DESCENDING, Collection, Document, IndexModel, Mongo, PyMongoError
 
@@ -62,7 +62,7 @@ class GridFSStore:
             before = await self._last(key)
         turn = 0 if before is None else before["metadata"]["turn"] + 1
         size = count = 0
-        async for data in _even(chunks):
+        async for data in even(chunks, CHUNK_SIZE):
             document: Document = {"files_id": write, "n": count, "data": data}
             with answering(PyMongoError):
                 await to_the_end(self._chunks.insert_one(document))
@@ -163,16 +163,3 @@ class _Torn(Exception):  # noqa: N818 - a state of an object
 def _below(path: str) -> Document:
     """The ids of all writes below a media id or a key."""
     return {"$gte": f"{path}/", "$lt": f"{path}{_PAST_SLASH}"}
-
-
-async def _even(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of CHUNK_SIZE; only the last one is shorter."""
-    held = bytearray()
-    async for data in chunks:
-        for start in range(0, len(data), CHUNK_SIZE):
-            held += data[start : start + CHUNK_SIZE]
-            if len(held) >= CHUNK_SIZE:
-                yield bytes(held[:CHUNK_SIZE])
-                del held[:CHUNK_SIZE]
-    if held:
-        yield bytes(held)

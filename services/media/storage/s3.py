@@ -5,7 +5,7 @@ What is small is put at once, what is larger comes as a multipart upload, which 
 (`AbortIncompleteMultipartUpload`) has to.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from services.media.storage.store import CHUNK, NoObject, answering, checked_id, is_media_id, parts_of, to_the_end
+from services.media.storage.store import CHUNK, NoObject, answering, checked_id, even, is_media_id, parts_of, to_the_end
 from shared.contracts.errors import ChatError
 from shared.settings import Settings, SettingsError
 
@@ -101,7 +101,7 @@ class S3Store:
     async def write(self, key: str, chunks: AsyncIterable[bytes]) -> int:
         """See Store.write."""
         parts_of(key)
-        async with aclosing(_parts(chunks)) as parts:
+        async with aclosing(even(chunks, PART)) as parts:
             first = await anext(parts, b"")
             if len(first) == PART:
                 return await self._write_parts(key, first, parts)
@@ -267,15 +267,3 @@ def _status(error: ClientError) -> int:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-async def _parts(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces of PART; only the last one is shorter."""
-    held = bytearray()
-    async for data in chunks:
-        held += data
-        while len(held) >= PART:
-            yield bytes(held[:PART])
-            del held[:PART]
-    if held:
-        yield bytes(held)

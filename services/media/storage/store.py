@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -93,6 +93,22 @@ def answering(*errors: type[Exception]) -> Iterator[None]:
         raise ChatError(
             ErrorCode.UNAVAILABLE, "Where files are kept does not answer; try again.", retry_after=1.0
         ) from error
+
+
+async def even(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
+    """The same bytes in pieces of `size`; only the last one is shorter, and none is empty."""
+    held = bytearray()
+    async for data in chunks:
+        rest = memoryview(data)
+        while rest:
+            missing = size - len(held)
+            held += rest[:missing]
+            rest = rest[missing:]
+            if len(held) == size:
+                yield bytes(held)
+                held.clear()
+    if held:
+        yield bytes(held)
 
 
 async def to_the_end(work: Awaitable[T]) -> T:
