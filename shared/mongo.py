@@ -4,6 +4,7 @@ Writes are acknowledged by a journaled majority; reads see only what a majority 
 can be rolled back.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -70,6 +71,10 @@ Database = AsyncIOMotorDatabase[Document]
 Session = AsyncIOMotorClientSession
 T = TypeVar("T")
 
+ABANDONED = 2.0
+"""Seconds a transaction may stand still, and between two looks; ours take milliseconds, the largest room a quarter of a
+second."""
+
 _DUPLICATE = 11000
 _WRITE_CONFLICT = 112
 _TRANSIENT_CODES = frozenset({6, 7, 43, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
@@ -113,6 +118,20 @@ class Mongo:
         """Create the indexes that are missing."""
         await self.database[collection].create_indexes(indexes)
 
+    async def keep_for(self, collection: str, field: str, seconds: int) -> None:
+        """Have documents removed when the time in `field` is so long ago; 0: never. Changes what held before."""
+        name, there = f"{field}_expiry", self.database[collection]
+        held = (await there.index_information()).get(name, {}).get("expireAfterSeconds")
+        # Only where it changes: all of these wait for transactions that are open, and others then wait behind them.
+        if held == (seconds or None):
+            return
+        if held is None:
+            await there.create_indexes([IndexModel([(field, ASCENDING)], name=name, expireAfterSeconds=seconds)])
+        elif seconds:
+            await self.database.command("collMod", collection, index={"name": name, "expireAfterSeconds": seconds})
+        else:
+            await there.drop_index(name)
+
     async def check(self) -> None:
         """Readiness: a primary answers."""
         await self.database.command("ping")
@@ -128,16 +147,28 @@ class Mongo:
         async with await self._client.start_session() as session, session.start_transaction(read, write):
             return await work(session)
 
-    async def end_abandoned(self, idle: float) -> int:
-        """End this application's transactions that have done nothing for `idle` seconds; how many there were.
+    async def watch_abandoned(self) -> None:
+        """End this application's transactions that do nothing any more, for ever.
 
         A killed process leaves its transactions open, and the server lets them block others for a minute
-        (`transactionLifetimeLimitSeconds`). The owner of one that is ended in error gets a transient error.
+        (`transactionLifetimeLimitSeconds`): writes within transactions are refused, others wait. The owner of one that
+        is ended in error gets a transient error.
         """
+        while True:
+            await asyncio.sleep(ABANDONED)
+            try:
+                ended = await self._end_abandoned()
+            except PyMongoError as error:
+                log.warning("abandoned transactions remain", error=str(error)[:500])
+            else:
+                if ended:
+                    log.warning("abandoned transactions ended", transactions=ended)
+
+    async def _end_abandoned(self) -> int:
         abandoned: Document = {
             "type": "idleSession",
             "appName": self._application,
-            "transaction.timeInactiveMicros": {"$gt": int(idle * 1_000_000)},
+            "transaction.timeInactiveMicros": {"$gt": int(ABANDONED * 1_000_000)},
         }
         pipeline: list[Document] = [{"$currentOp": {"idleSessions": True}}, {"$match": abandoned}, {"$limit": 1000}]
         found = await self._client.admin.aggregate(pipeline).to_list(None)

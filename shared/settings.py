@@ -169,6 +169,9 @@ class Settings(BaseSettings):
         description="A ClamAV daemon that looks at every file: `tcp://host:3310` or `unix:/run/clamd.sock`; empty: "
         "none.",
     )
+    audit_retention_days: int = Field(
+        0, ge=0, le=20_000, description="Days after which the rooms service lets the audit forget an act; 0: never."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level logged.")
 
     @property

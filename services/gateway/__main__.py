@@ -8,21 +8,25 @@ from functools import partial
 from aiohttp import web
 
 from services.gateway.attendance import Attendance
+from services.gateway.carrying import Carrier
 from services.gateway.cors import Cors
 from services.gateway.delivered import Delivered
 from services.gateway.dialects.choice import ALL, DIALECTS
 from services.gateway.dialects.endpoints import Endpoints
 from services.gateway.dialects.refusals import Refusals
+from services.gateway.dialects.uploads import Uploads
 from services.gateway.dispatch import Dispatcher
 from services.gateway.edge import Edge
 from services.gateway.fanout import Fanout
 from services.gateway.figures import Figures
 from services.gateway.hub import Hub
 from services.gateway.limits import RateLimit
+from services.gateway.linking import CONTRACTS, Linking
 from services.gateway.listeners import AUTO, TEAM, Listener, MisboundError, listeners_of
 from services.gateway.listening import Listening
 from services.gateway.looking import Onlookers
 from services.gateway.naming import Naming
+from services.gateway.passing import Passing, means_of
 from services.gateway.register import Register
 from services.gateway.rest import Rest, answer_errors
 from services.gateway.sio.recall import Recall
@@ -33,7 +37,7 @@ from services.gateway.socket import NativeSocket
 from services.gateway.steps import Steps
 from services.gateway.subscriptions import Subscriptions
 from services.gateway.typing import Typists
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 from services.gateway.watching import Watching
 from services.gateway.web.pages import add_pages
 from shared.auth import LEEWAY, Authenticator
@@ -60,6 +64,7 @@ async def main(service: Service) -> None:
     """Run until stopped."""
     settings, name, tasks = service.settings, service.settings.name, service.tasks
     listeners = _listeners(settings)
+    linking, carrier = means_of(settings)
     link = Link(settings.amqp_url, name, durable_queues(settings.shards))
     publisher = Publisher(link, tasks, settings.command_timeout)
     replies, events, room_events = (Consumer(link, PREFETCH, lazy=True) for _ in range(3))
@@ -72,6 +77,7 @@ async def main(service: Service) -> None:
         timeout=settings.command_timeout,
         max_pending=settings.max_pending,
         echo=True,
+        refine=linking.results(CONTRACTS),
     )
     hub = Hub(
         per_user=unlimited(settings.connections_per_user),
@@ -82,7 +88,7 @@ async def main(service: Service) -> None:
     edge = Edge(settings, Authenticator(settings))
     watching = Watching(hub, requests)
     delivered = Delivered(hub, requests, max_members=settings.receipts_max_members)
-    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks))
+    fanout = Fanout(hub, events, requests, watching, delivered, Naming(hub, requests, tasks), linking)
     attendance = Attendance(hub, requests, name=name, lease=settings.presence_lease)
     subscriptions = Subscriptions(hub, fanout, requests, room_events, tasks, max_rooms=settings.max_rooms_subscribed)
     typists, onlookers = _signs_of_life(hub, publisher, settings)
@@ -119,7 +125,8 @@ async def main(service: Service) -> None:
         recall=Recall(hub.now),
     )
     speaking: list[Sessions] = []
-    application = partial(_application, service, serving, edge, socket, Figures(hub, requests), speaking)
+    doors = (edge, socket, Passing(edge, register, carrier), linking)
+    application = partial(_application, service, serving, *doors, Figures(hub, requests), speaking)
 
     await requests.start()
     await events.add(events_queue(name, *GATEWAY_KEYS))
@@ -164,11 +171,9 @@ async def main(service: Service) -> None:
         onlookers.end()
         attendance.leave()
 
-    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush]
+    service.on_drain += [delivered.report, answer_what_is_asked, say_goodbye, publisher.flush, carrier.drain]
     await service.until_stopped()
-    for sessions in speaking:
-        await sessions.close()
-    await listening.close()
+    await _close(speaking, listening, carrier)
 
 
 def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[Typists, Onlookers]:
@@ -177,8 +182,8 @@ def _signs_of_life(hub: Hub, publisher: Publisher, settings: Settings) -> tuple[
 
 
 def _application(
-    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, figures: Figures, speaking: list[Sessions],
-    dialect: str,
+    service: Service, serving: Serving, edge: Edge, socket: NativeSocket, passing: Passing, linking: Linking,
+    figures: Figures, speaking: list[Sessions], dialect: str,
 ) -> web.Application:  # fmt: skip
     """What is served where a dialect is spoken: its own API, what others have besides, and the canonical one."""
     bound = DIALECTS.get(dialect)
@@ -199,10 +204,20 @@ def _application(
         speaking[-1].add_routes(app)
     others = (other for other in DIALECTS.values() if other is not bound)
     endpoints = Endpoints(edge, serving.register, serving.dispatcher, serving.steps)
-    refusals.spoken = endpoints.add_routes(app, others if bound is None else (bound, *others))
+    spoken_here = tuple(others) if bound is None else (bound, *others)
+    refusals.spoken = endpoints.add_routes(app, spoken_here)
+    refusals.spoken |= Uploads(passing, linking).add_routes(app, spoken_here)
     Rest(edge, serving.register, serving.dispatcher).add_routes(app, ROUTES)
+    passing.add_routes(app, PASSES)
     add_pages(app, service.settings.shards)
     return app
+
+
+async def _close(speaking: list[Sessions], listening: Listening, carrier: Carrier) -> None:
+    for sessions in speaking:
+        await sessions.close()
+    await listening.close()
+    await carrier.close()
 
 
 def _listeners(settings: Settings) -> tuple[Listener, ...]:

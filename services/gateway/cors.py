@@ -12,7 +12,15 @@ from services.gateway.rest import Handler
 from shared.contracts.errors import ChatError, ErrorCode
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-EXPOSED = "Retry-After, WWW-Authenticate"
+EXPOSED = ", ".join(
+    (
+        "Retry-After", "WWW-Authenticate", "Location", "ETag", "Accept-Ranges", "Content-Range", "Content-Length",
+        "Content-Disposition", "Preference-Applied", "Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size",
+        "Tus-Checksum-Algorithm", "Upload-Length", "Upload-Defer-Length", "Upload-Offset", "Upload-Metadata",
+        "Upload-Expires",
+    )
+)  # fmt: skip
+"""Headers that pages may read: those of files and resumable uploads among them."""
 REMEMBERED = 600
 """Seconds a browser may remember the answer to a preflight."""
 

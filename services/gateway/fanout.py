@@ -17,6 +17,7 @@ from services.gateway.connection import Connection
 from services.gateway.delivered import Delivered
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.linking import Linking
 from services.gateway.naming import Naming
 from services.gateway.voices import RESET, Voice
 from services.gateway.watching import Watching
@@ -27,6 +28,7 @@ from shared.bus.requests import Requests
 from shared.contracts.answers import ANSWERS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, CloseCode, ErrorCode
+from shared.contracts.media import MediaReady
 from shared.contracts.messages import (
     MAX_PAGE,
     MessageCreated,
@@ -67,8 +69,11 @@ class Fanout:
         watching: Watching,
         delivered: Delivered,
         naming: Naming,
+        linking: Linking,
     ) -> None:
         self._watching = watching
+        self._linking = linking
+        self._deliveries = {**watching.deliveries, MediaReady.TYPE: self._file_ready}
         self._naming = naming
         self._hub = hub
         self._consumer = consumer
@@ -93,7 +98,7 @@ class Fanout:
         for envelope in envelopes:
             if (cause := envelope.get("cause")) is not None:
                 self._answer(cause, envelope)
-            deliver = self._watching.deliveries.get(envelope["type"])
+            deliver = self._deliveries.get(envelope["type"])
             feed = self._hub.feeds.get(envelope["subject"]) if deliver is None else None
             try:
                 if deliver is not None:
@@ -114,12 +119,7 @@ class Fanout:
     def _show(self, feed: Feed, envelope: JSON) -> None:
         kind, rev = envelope["type"], envelope.get("roomrev")
         if rev is None:
-            if kind == ReceiptsUpdated.TYPE and not envelope["data"].get("everyone", True):
-                self._show_alone(feed, envelope["data"])
-            elif kind == TimelinePurged.TYPE:
-                self._begin_anew(feed)
-            elif kind in _HAPPENINGS:
-                self._tell(feed, kind, envelope["data"])
+            self._show_beside(feed, kind, envelope["data"])
             return
         # Before the feed moves on: what cannot be shown must not count as delivered.
         shown, cleared = envelope["data"], 0
@@ -127,6 +127,8 @@ class Fanout:
             cleared = int(shown["seq"])
         else:
             shown = shown["message"]
+            if "attachment" in shown:
+                self._linking.sign_message(shown)
         seq = envelope["roomseq"]
         frames = {voice: voice.timeline(kind, feed.about, seq, rev, shown) for voice in feed.voices}
         if kind == MessageCreated.TYPE:
@@ -139,6 +141,19 @@ class Fanout:
                 self._delivered.moved(feed)
         elif feed.behind:
             self.heal(feed)
+
+    def _show_beside(self, feed: Feed, kind: str, data: JSON) -> None:
+        """Show what has no place in the timeline."""
+        if kind == ReceiptsUpdated.TYPE and not data.get("everyone", True):
+            self._show_alone(feed, data)
+        elif kind == TimelinePurged.TYPE:
+            self._begin_anew(feed)
+        elif kind in _HAPPENINGS:
+            self._tell(feed, kind, data)
+
+    def _file_ready(self, envelope: JSON) -> None:
+        self._linking.sign_file(envelope["data"]["media"])
+        self._watching.personal(envelope)
 
     def _tell(self, feed: Feed, kind: str, data: JSON) -> None:
         for voice in feed.voices:

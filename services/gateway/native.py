@@ -13,7 +13,7 @@ from services.gateway.frames import PING, close_frame, frame
 from services.gateway.rows import Emit, Local, On, Tell
 from services.gateway.voices import About, Voice
 from shared.bus.codec import JSON
-from shared.contracts import content, integration, membership, messages, people, presence, rooms
+from shared.contracts import content, integration, media, membership, messages, people, presence, rooms
 from shared.contracts.base import Id, Model, View
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode, invalid
@@ -120,6 +120,20 @@ class Ready(View):
     limits: ReadyLimits
 
 
+class ProgressView(View):
+    """So much of an upload has come. `total` is absent where it was not said; at most some a second come."""
+
+    media_id: media.MediaId
+    received: int
+    total: int | None = None
+
+
+class FileView(View):
+    """A file of one's own, as it is now."""
+
+    media: media.MediaView
+
+
 class Reset(View):
     """Where the room's timeline stands now."""
 
@@ -173,6 +187,9 @@ ON: dict[str, On] = {
         On("people.list", people.ListPeople),
         On("favorite.toggle", people.ToggleFavorite),
         On("favorites.list", people.ListFavorites),
+        On("media.get", media.GetMedia),
+        On("media.find", media.FindMedia),
+        On("media.remove", media.RemoveMedia),
     )
 }
 
@@ -193,14 +210,17 @@ LOCAL: dict[str, Local] = {
 SHOWN: dict[str, type[View]] = {
     presence.PresenceChanged.TYPE: presence.PresenceView,
     people.FavoritesUpdated.TYPE: people.FavoritesView,
+    media.MediaProgressed.TYPE: ProgressView,
+    media.MediaReady.TYPE: FileView,
+    media.MediaFailed.TYPE: FileView,
 }
 """What is shown of events of which not all is."""
 
 EMIT: dict[str, Emit] = {
     name: Emit(event, name, SHOWN.get(name))
-    for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS, people.EVENTS)
+    for events in (messages.EVENTS, rooms.EVENTS, presence.EVENTS, people.EVENTS, media.EVENTS)
     for name, event in events.items()
-    if event not in {messages.WorkerBeat, messages.TimelinePurged}
+    if event not in {messages.WorkerBeat, messages.TimelinePurged} and not issubclass(event, media.Attaching)
 }
 
 TELL: dict[str, Tell] = {

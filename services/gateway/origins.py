@@ -35,6 +35,21 @@ class Origins:
             return False
 
 
+def origin_of(address: str) -> str:
+    """An address that is nothing but an origin, `https://chat.example.com`, in its normal form.
+
+    Raises:
+        ValueError: saying why it is none.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in DEFAULT_PORTS or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"'{address}' is not http://host:port or https://host and no more")
+    try:
+        return _normal(address)
+    except ValueError as error:
+        raise ValueError(f"'{address}' is no address of a server ({error})") from error
+
+
 def _normal(address: str) -> str:
     """An address's origin: where a setting names a whole page, only that counts."""
     parts = urlsplit(address)

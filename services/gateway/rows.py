@@ -76,3 +76,17 @@ class Route:
     unwrap: str | None = None
     counted: bool = False
     gathers: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A REST endpoint of the media service's, under the same path there: bytes go through, either way.
+
+    `linked`: a signed link takes the place of a token. `public`: it takes no token at all.
+    """
+
+    method: str
+    path: str
+    summary: str
+    linked: bool = False
+    public: bool = False

@@ -17,7 +17,7 @@ from services.gateway.schemas.dialects import openapi as endpoints
 from services.gateway.schemas.dialects.page import dialect_page, index_page
 from services.gateway.schemas.openapi import openapi
 from services.gateway.schemas.tables import errors_page, protocol_page, settings_page
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 from shared.settings import Settings
 
 TARGET = Path(__file__).parents[2] / "docs" / "generated"
@@ -27,7 +27,7 @@ def documents() -> dict[str, str]:
     """The text of every generated file, by its path."""
     shards = Settings.model_fields["shards"].get_default()
     return {
-        "openapi.json": _text(openapi(ROUTES)),
+        "openapi.json": _text(openapi(ROUTES, PASSES)),
         "asyncapi.json": _text(asyncapi(shards)),
         "settings.md": settings_page(),
         "protocol.md": protocol_page(),

@@ -1,7 +1,7 @@
 """The canonical REST API, as rows. Everything it can do, the socket can do too."""
 
-from services.gateway.rows import Route
-from shared.contracts import integration, messages, people, presence, rooms
+from services.gateway.rows import Pass, Route
+from shared.contracts import integration, media, messages, people, presence, rooms
 
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/rooms", rooms.CreateRoom, "Create a room, or get the one that exists.", 201, unwrap="room"),
@@ -68,4 +68,20 @@ ROUTES: tuple[Route, ...] = (
         integration.SetParticipation,
         "Accept, refuse or cancel a participation.",
     ),
+    Route("GET", "/v1/media/{media_id}", media.GetMedia, "Get what is known of a file, and links to its forms."),
+    Route("DELETE", "/v1/media/{media_id}", media.RemoveMedia, "Remove a file of one's own that no message shows."),
 )
+
+PASSES: tuple[Pass, ...] = (
+    Pass("POST", "/v1/media", "Upload a file."),
+    Pass("GET", "/v1/media/{media_id}/{variant}", "Download a form of a file.", linked=True),
+    Pass("HEAD", "/v1/media/{media_id}/{variant}", "See what a download would bring.", linked=True),
+    Pass("OPTIONS", "/v1/uploads", "See which resumable uploads the server takes.", public=True),
+    Pass("POST", "/v1/uploads", "Begin a resumable upload."),
+    Pass("OPTIONS", "/v1/uploads/{media_id}", "See which resumable uploads the server takes.", public=True),
+    Pass("HEAD", "/v1/uploads/{media_id}", "See how much of a resumable upload has come."),
+    Pass("PATCH", "/v1/uploads/{media_id}", "Go on with a resumable upload."),
+    Pass("DELETE", "/v1/uploads/{media_id}", "Give a resumable upload up."),
+    Pass("POST", "/v1/uploads/{media_id}", "Do what X-HTTP-Method-Override says, for clients that know few methods."),
+)
+"""What is passed on to the media service, bytes and all (docs/media.md)."""

@@ -10,6 +10,7 @@ from services.gateway.voices import MISSED
 from shared.bus.codec import JSON
 from shared.bus.requests import Requests
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import MediaFailed, MediaProgressed, MediaReady
 from shared.contracts.people import FavoritesUpdated
 from shared.contracts.presence import MAX_WATCHED, GetPresence, PresenceChanged
 
@@ -28,7 +29,12 @@ class Watching:
         self._watchers: dict[User, dict[Connection, None]] = {}
         self._watched: dict[Connection, set[str]] = {}
         self._latest: dict[User, JSON] = {}
-        self.deliveries = {PresenceChanged.TYPE: self.changed, FavoritesUpdated.TYPE: self.personal}
+        self.deliveries = {
+            PresenceChanged.TYPE: self.changed,
+            **dict.fromkeys(
+                (FavoritesUpdated.TYPE, MediaProgressed.TYPE, MediaReady.TYPE, MediaFailed.TYPE), self.personal
+            ),
+        }
         """Who delivers which event: all those that are about a user."""
 
     # ── what clients ask ─────────────────────────────────────────────────────────────────────────────────────────

@@ -1,22 +1,32 @@
 """`python -m services.media`: one media process. Constructs everything; decides nothing."""
 
 from datetime import timedelta
+from functools import partial
 
+from services.media.announcing import Announcer
+from services.media.answering import Answering
 from services.media.bodies import Bodies
+from services.media.collecting import Collector
+from services.media.ending import Ending
 from services.media.http import Port
 from services.media.intake import Intake, Rules
 from services.media.kinds import limits
+from services.media.processing import Bounds, process
 from services.media.repository import Quota, Repository
+from services.media.scanning import Scanner
+from services.media.serving import Serving
 from services.media.storage.choosing import store_of
+from services.media.sweeping import Sweep
 from services.media.tus import Tus
 from services.media.uploading import Uploading
 from services.media.waiting import Waiting
+from services.media.work import Work
 from shared.auth import Vouchers, media_secret
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.topology import durable_queues, events_queue
-from shared.contracts.media import MediaEvent
+from shared.contracts.media import MediaEvent, ProcessMedia
 from shared.links import Links
 from shared.mongo import Mongo, is_transient
 from shared.retry import until_done
@@ -42,17 +52,44 @@ async def main(service: Service) -> None:
     events = Consumer(link, EVENTS_PREFETCH, lazy=True)
     waiting = Waiting(repository, events)
     bodies = Bodies()
-    intake = Intake(store, repository, None, tasks, rules_of(settings))
-    uploading = Uploading(intake, bodies, waiting, links)
-    tus = Tus(intake, repository, store, bodies)
-    port = Port(Vouchers(secret), uploading.add_routes, tus.add_routes)
+    announcer = Announcer(publisher)
+    intake = Intake(store, repository, announcer, tasks, rules_of(settings))
+    ending = Ending(repository, store, announcer)
+    collector = Collector(repository, store, timedelta(seconds=settings.media_keep_unused))
+    sweep = Sweep(repository, announcer, ending, collector)
+    bounds = Bounds(settings.media_process_memory, settings.media_process_seconds, settings.max_image_pixels)
+    work = Work(
+        repository,
+        store,
+        ending,
+        partial(process, bounds=bounds),
+        tasks,
+        name=settings.name,
+        at_once=settings.media_processes,
+        scanner=Scanner(settings.clamav_url) if settings.clamav_url else None,
+    )
+    answering = Answering(settings, link, publisher, mongo, repository, store, {ProcessMedia: work.handle})
+    port = Port(
+        Vouchers(secret),
+        Uploading(intake, bodies, waiting, links).add_routes,
+        Tus(intake, repository, store, bodies).add_routes,
+        Serving(repository, answering.access, store, links).add_routes,
+    )
 
     async def start() -> None:
         await until_done(repository.prepare, is_transient, "creating indexes")
+        await until_done(answering.prepare, is_transient, "creating indexes")
         await until_done(store.prepare, is_transient, "preparing the store")
         await events.add(events_queue(settings.name, f"{MediaEvent.TOPIC}.#"))
-        work = {"link": link.run(), "events": waiting.run()}
-        for name, loop in work.items():
+        loops = {
+            "link": link.run(),
+            "abandoned transactions": mongo.watch_abandoned(),
+            "events": waiting.run(),
+            "work": work.run(),
+            "sweep": sweep.run(),
+            **await answering.begin(),
+        }
+        for name, loop in loops.items():
             tasks.spawn(loop, name, vital=True)
         await port.open(settings.host, settings.media_port)
 
@@ -67,7 +104,7 @@ async def main(service: Service) -> None:
         await intake.settle()
 
     service.checks |= {"rabbitmq": link.check, "mongodb": mongo.check, "store": store.check, "files": port.check}
-    service.on_drain += [finish_bodies, publisher.flush]
+    service.on_drain += [finish_bodies, answering.finish, publisher.flush]
     await service.serve_ops()
     tasks.spawn(start(), "start", vital=True)
     await service.until_stopped()

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
-from services.messages.events import Purges, RoomEvents, ask_access, beat
+from services.messages.events import SERVICE_ACTOR, Purges, RoomEvents, beat
+from services.messages.files import Files, ask_files
 from services.messages.handlers import CommandHandler
 from services.messages.queries import QueryHandler
 from services.messages.receipts import Receipts
@@ -12,6 +12,8 @@ from services.messages.repository import Repository
 from services.messages.shards import Shards
 from services.messages.state import Limits
 from services.messages.summaries import Summaries
+from shared.access import AccessCache
+from shared.bus.access import ask_access
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.overflow import watch_overflows
@@ -47,7 +49,7 @@ async def main(service: Service) -> None:
     requests = Requests(
         replies, publisher, name=name, shards=settings.shards, timeout=LOOKUP_TIMEOUT, max_pending=MAX_LOOKUPS
     )
-    access = AccessCache(partial(ask_access, requests))
+    access = AccessCache(partial(ask_access, requests, SERVICE_ACTOR))
     summaries = Summaries(repository)
     responder = Responder(publisher, name)
     receipts = Receipts(
@@ -64,6 +66,7 @@ async def main(service: Service) -> None:
         repository=repository,
         archive=archive,
         access=access,
+        files=Files(partial(ask_files, requests)),
         summaries=summaries,
         receipts=receipts,
         source=f"/{name}",

@@ -10,6 +10,7 @@ from services.messages.rights import denials, may, refusal
 from services.messages.state import (
     Announcement,
     Clearing,
+    FileKey,
     Limits,
     Marks,
     Message,
@@ -22,6 +23,7 @@ from services.messages.state import (
 from shared.contracts.content import MessageView, SenderView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Action, RoomAccess
 from shared.contracts.messages import TimelineEvent
 from shared.permissions import NO_DENIALS, allowed
@@ -69,6 +71,18 @@ class Batch:
                 # A foreign tenant learns nothing of the room the message is in.
                 raise no_message(message.view.id) from error
             raise
+
+    def file(self, actor: Actor, media_id: str) -> MediaView:
+        """A file that the actor may see; raises ChatError."""
+        key = FileKey.of(actor, media_id)
+        if key not in self._snapshot.files:
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, f"File '{media_id}' cannot be looked up; try again.", retry_after=5.0
+            )
+        media = self._snapshot.files[key]
+        if media is None:
+            raise ChatError(ErrorCode.NOT_FOUND, f"There is no file '{media_id}', or not for you.")
+        return media
 
     def timeline(self, room_id: str) -> Timeline:
         """Where a room stands."""

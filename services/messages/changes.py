@@ -10,7 +10,7 @@ from typing import Any
 
 from services.messages.batch import Batch, no_message
 from services.messages.content import mentioned
-from services.messages.notes import note_act, note_mentions, unnote
+from services.messages.notes import note_act, note_mentions, unnote, unnote_file
 from services.messages.state import MAX_APPLIED, MAX_REVS, Message, Request, Revision
 from shared.contracts.content import ReactionView
 from shared.contracts.errors import ChatError, ErrorCode
@@ -75,8 +75,11 @@ def delete(batch: Batch, request: Request, command: DeleteMessage) -> ChangedVie
     if message.view.deleted_at is None or repeated(message.applied, request):
         note_act(batch, request, access, message)
     if message.view.deleted_at is not None:
-        return _unchanged(batch, request, message, MessageDeleted)
-    return _changed(batch, request, message, MessageDeleted, {**_EMPTY, "deleted_at": batch.now})
+        answer: ChangedView | None = _unchanged(batch, request, message, MessageDeleted)
+    else:
+        answer = _changed(batch, request, message, MessageDeleted, {**_EMPTY, "deleted_at": batch.now})
+    unnote_file(batch, request, batch.existing(message.view.id), message.view)
+    return answer
 
 
 def react(batch: Batch, request: Request, command: ReactToMessage) -> ChangedView | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.messages.batch import Batch
 from services.messages.changes import remembered, repeated
-from services.messages.notes import note_act, unnote_all
+from services.messages.notes import note_act, unnote_all, unnote_files
 from services.messages.state import MAX_REVS, Announcement, Clearing, Request
 from shared.contracts.membership import Action, RoomAccess
 from shared.contracts.messages import ClearTimeline, TimelineCleared
@@ -59,6 +59,7 @@ def _cleared(clearing: Clearing, *, changed: bool) -> ClearedView:
 
 def _note(batch: Batch, clearing: Clearing, request: Request, access: RoomAccess) -> None:
     unnote_all(batch, request, access, clearing.seq)
+    unnote_files(batch, request, clearing)
     note_act(batch, request, access)
 
 

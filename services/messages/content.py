@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Container
 
-from shared.contracts.content import MAX_MENTIONS, QUOTE_LENGTH, Author, MessageType, MessageView, QuoteView
+from shared.contracts.content import MAX_MENTIONS, QUOTE_LENGTH, Attachment, Author, MessageType, MessageView, QuoteView
 from shared.contracts.envelope import Actor
 from shared.contracts.membership import RoomAccess, RoomType
 from shared.contracts.messages import SendMessage
@@ -21,7 +21,18 @@ def is_plain(command: SendMessage) -> bool:
 def rest_of(command: SendMessage) -> str:
     """What it has beside, as a JSON array: a part of its fingerprint."""
     parts = command.model_dump(mode="json", exclude_none=True, include={"attachment", "location", "reply_to"})
+    if command.attachment is not None:
+        parts["attachment"] = normal(command.attachment).model_dump(mode="json", exclude_none=True)
     return json.dumps([parts, command.mentions], sort_keys=True)
+
+
+def normal(attachment: Attachment) -> Attachment:
+    """What an attachment comes to, however it was said: of a file of this server's only the file counts.
+
+    A signed link is another one an hour later; who repeats a message with a new link repeats the message.
+    """
+    own_id = attachment.own_id
+    return attachment if own_id is None else Attachment(media_id=own_id)
 
 
 def author_of(actor: Actor, access: RoomAccess, kind: MessageType) -> Author:

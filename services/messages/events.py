@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.messages.access import AccessCache
 from services.messages.shards import Shards
+from shared.access import AccessCache
+from shared.bus.access import forget_changed
 from shared.bus.codec import JSON, encode_actor, encode_event, readable_events, to_json, unique_id
 from shared.bus.consumer import Consumer
 from shared.bus.publisher import Publisher
@@ -16,9 +17,8 @@ from shared.bus.requests import Requests
 from shared.bus.topology import EVENTS
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.membership import RoomAccess
 from shared.contracts.messages import PurgeRoom, WorkerBeat
-from shared.contracts.rooms import MAX_LOOKED_UP, GetAccess, RoomDeleted
+from shared.contracts.rooms import RoomDeleted
 from shared.logging import get_logger
 
 log = get_logger(__name__)
@@ -46,8 +46,8 @@ class RoomEvents:
         data: Any = envelope["data"]
         if envelope["type"] == WorkerBeat.TYPE:
             shards.heard(str(data.get("worker")), alive=bool(data.get("alive")))
-        elif envelope["type"].startswith(("room.", "member.")):
-            self._access.invalidate(envelope["subject"])
+        else:
+            forget_changed(self._access, envelope)
 
 
 class Purges:
@@ -80,17 +80,6 @@ class Purges:
                 return
             log.warning("purge did not succeed yet", room_id=wish.room_id)
             await asyncio.sleep(1.0)
-
-
-async def ask_access(requests: Requests, room_ids: list[str]) -> list[RoomAccess]:
-    """Ask the rooms service who may enter, in as many questions as it takes. Raises ChatError."""
-    actor = encode_actor(SERVICE_ACTOR)
-    found: list[RoomAccess] = []
-    for start in range(0, len(room_ids), MAX_LOOKED_UP):
-        question = GetAccess(room_ids=room_ids[start : start + MAX_LOOKED_UP])
-        result = await requests.ask(question, actor, SERVICE_ACTOR.tenant)
-        found += (RoomAccess.model_validate(room) for room in result["rooms"])
-    return found
 
 
 async def beat(publisher: Publisher, worker: str, *, alive: bool) -> None:

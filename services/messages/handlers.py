@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
-from services.messages.access import AccessCache
 from services.messages.announcing import Keyed, encoded, purged
 from services.messages.archive import Archive
 from services.messages.domain import plan
+from services.messages.files import Files
 from services.messages.intake import Batch, Intake
 from services.messages.marks import NEEDS_MARKS
 from services.messages.receipts import Receipts
@@ -31,6 +31,7 @@ from services.messages.state import (
 from services.messages.summaries import Summaries
 from services.messages.touched import ids_of, quoted_in, revisions_of
 from shared import metrics
+from shared.access import AccessCache
 from shared.bus.codec import unique_id
 from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
@@ -71,8 +72,8 @@ class CommandHandler:
 
     def __init__(
         self, *, consumer: Consumer, publisher: Publisher, responder: Responder, repository: Repository,
-        archive: Archive, access: AccessCache, summaries: Summaries, receipts: Receipts, source: str, shards: int,
-        limits: Limits,
+        archive: Archive, access: AccessCache, files: Files, summaries: Summaries, receipts: Receipts, source: str,
+        shards: int, limits: Limits,
     ) -> None:  # fmt: skip
         self._consumer = consumer
         self._intake = Intake(publisher, responder)
@@ -81,6 +82,7 @@ class CommandHandler:
         self._repository = repository
         self._archive = archive
         self._access = access
+        self._files = files
         self._summaries = summaries
         self._receipts = receipts
         self._source = source
@@ -189,8 +191,7 @@ class CommandHandler:
                 half = len(requests) // 2
                 events += await self._store(batch, requests[:half], again=True)
                 return events + await self._store(batch, requests[half:], again=True)
-            for request_id, answer in decided.answers.items():
-                self._responder.answer(batch.origins[request_id].replyto, request_id, answer)
+            await self._intake.answer(batch, decided.answers)
             events += announced
             requests, again = requests[len(decided.ends) :], True
         return events
@@ -290,8 +291,11 @@ class CommandHandler:
             for request in requests
             if type(request.command) in NEEDS_MARKS and (room_id := request.command.room) is not None
         }
-        messages, access, known = await together(
-            self._repository.messages(ids), self._access.get(rooms), self._repository.marks(own.keys())
+        messages, access, known, files = await together(
+            self._repository.messages(ids),
+            self._access.get(rooms),
+            self._repository.marks(own.keys()),
+            self._files.look_up(requests),
         )
         clearings = await self._repository.clearings(cleared)
         others = {message.view.room_id for message in messages.values()} - rooms
@@ -311,7 +315,7 @@ class CommandHandler:
         messages |= await self._repository.messages(quoted_in(messages) - messages.keys())
         # Writing is reading.
         marks = {key: known.get(key, Marks()).reached(seq) for key, seq in own.items()}
-        return Snapshot(access, timelines, messages, marks, clearings)
+        return Snapshot(access, timelines, messages, marks, clearings, files)
 
     async def _timelines_of(self, room_ids: set[str]) -> dict[str, Timeline]:
         found = {room_id: self._timelines[room_id] for room_id in room_ids if room_id in self._timelines}

@@ -4,21 +4,30 @@ Decides nothing about rooms.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import orjson
 from pydantic import ValidationError
 
 from services.messages.state import Request
+from shared import metrics
 from shared.bus import topology
-from shared.bus.codec import JSON, Malformed, batch_of_one, split_batch
+from shared.bus.codec import JSON, Malformed, batch_of_one, join_batch, split_batch
 from shared.bus.consumer import Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder, refusal_of
+from shared.contracts.base import View
 from shared.contracts.envelope import RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode, invalid
-from shared.contracts.messages import COMMANDS, MessageCommand
+from shared.contracts.messages import COMMANDS, MessageCommand, ReportDelivered
+from shared.logging import get_logger
+
+log = get_logger(__name__)
+
+_put_off = metrics.counter("messages_put_off", "Commands nobody waits for that could not be decided yet")
 
 
 class Origin(NamedTuple):
@@ -93,11 +102,48 @@ class Intake:
         await self._dead_letter(key, batch_of_one(item), f"{type(error).__name__}: {error}")
         self._responder.answer(replyto, request.id, refusal)
 
+    async def answer(self, batch: Batch, answers: Mapping[str, View | ChatError]) -> None:
+        """Answer requests; those that nobody waits for and that may succeed later come back by themselves.
+
+        What it is about may be looked up then (a room's members, while the rooms service is away). Reports of what has
+        been delivered are not worth that: the next one covers them.
+        """
+        put_off: dict[str, list[Origin]] = {}
+        for request_id, answer in answers.items():
+            origin = batch.origins[request_id]
+            if origin.replyto is None and _passes(origin, answer):
+                put_off.setdefault(origin.key, []).append(origin)
+            self._responder.answer(origin.replyto, request_id, answer)
+        for key, origins in put_off.items():
+            await self._put_off(key, [orjson.dumps(origin.item) for origin in origins])
+
+    async def _put_off(self, key: str, envelopes: list[bytes]) -> None:
+        """Return once the broker has them: only then the originals may be acked."""
+        while True:
+            try:
+                await self._publisher.publish(topology.LATER, [(key, envelope) for envelope in envelopes])
+            except ChatError as error:
+                if error.code is ErrorCode.OVERLOADED:  # enough waits already; an operator may replay these
+                    for envelope in envelopes:
+                        await self._dead_letter(key, join_batch([envelope]), f"cannot be put off: {error.message}")
+                    return
+                await asyncio.sleep(0.5)
+            else:
+                _put_off.inc(len(envelopes))
+                log.info("put off", key=key, commands=len(envelopes))
+                return
+
     async def _dead_letter(self, key: str, body: bytes, reason: str) -> None:
         while True:
             with suppress(ChatError):  # the broker is away; nothing can be acked before this is put aside
                 return await self._publisher.dead_letter(topology.COMMANDS, key, body, reason)
             await asyncio.sleep(0.5)
+
+
+def _passes(origin: Origin, answer: View | ChatError) -> bool:
+    """Whether a request is refused for a reason that passes, and is worth asking again."""
+    refused = isinstance(answer, ChatError) and answer.row.retryable
+    return refused and origin.item["type"] != ReportDelivered.TYPE
 
 
 def _command_in(envelope: RequestEnvelope) -> MessageCommand:

@@ -1,4 +1,7 @@
-"""What is noted for the rooms service beside a change: whom a message concerns in particular, and what moderators do.
+"""What is noted beside a change, for other services.
+
+For the rooms service: whom a message concerns in particular, and what moderators do. For the media service: which files
+messages show.
 
 Pure. Notes are told with the change and again with every repetition of it, under the same id; who follows them knows
 what was noted before.
@@ -7,8 +10,9 @@ what was noted before.
 from collections.abc import Iterable
 
 from services.messages.batch import Batch
-from services.messages.state import Announcement, Message, Request
-from shared.contracts.content import QUOTE_LENGTH, MessageType
+from services.messages.state import Announcement, Clearing, Message, Request
+from shared.contracts.content import QUOTE_LENGTH, REQUIRED, Attachment, MessageType, MessageView, Part
+from shared.contracts.media import Attaching, MediaAttached, MediaCleared, MediaDetached
 from shared.contracts.membership import RoomAccess
 from shared.contracts.notifications import ActNoted, MessageNoted, MessageUnnoted, Noted, Reason
 from shared.ids import change_key
@@ -67,6 +71,32 @@ def note_act(batch: Batch, request: Request, access: RoomAccess, message: Messag
     _tell(batch, request, event, access.tenant, f"act:{access.room_id}:{key}")
 
 
+def note_file(batch: Batch, request: Request, message: Message, attachment: Attachment) -> None:
+    """A message shows a file of this server's."""
+    view = message.view
+    if attachment.media_id is None:
+        return
+    event = MediaAttached(
+        room_id=view.room_id, rev=message.born, message_id=view.id, seq=view.seq, media_id=attachment.media_id
+    )
+    _tell(batch, request, event, message.tenant, f"attached:{view.id}")
+
+
+def unnote_file(batch: Batch, request: Request, message: Message, before: MessageView) -> None:
+    """A message is deleted that has shown a file, or may have: one that was deleted `before` does not say any more."""
+    view, attachment = message.view, before.attachment
+    if REQUIRED[before.type] is not Part.ATTACHMENT or (attachment is not None and attachment.media_id is None):
+        return
+    event = MediaDetached(room_id=view.room_id, rev=view.rev, message_id=view.id, seq=view.seq)
+    _tell(batch, request, event, message.tenant, f"detached:{view.id}")
+
+
+def unnote_files(batch: Batch, request: Request, clearing: Clearing) -> None:
+    """Whatever was shown up to where a room is cleared is shown no more."""
+    event = MediaCleared(room_id=clearing.room_id, rev=clearing.rev, seq=clearing.seq)
+    _tell(batch, request, event, clearing.tenant, f"unattached:{clearing.room_id}:{clearing.rev}")
+
+
 def _note(batch: Batch, request: Request, message: Message, reasons: dict[str, Reason], identifier: str) -> None:
     view = message.view
     if reasons:
@@ -81,5 +111,5 @@ def _note(batch: Batch, request: Request, message: Message, reasons: dict[str, R
         _tell(batch, request, event, message.tenant, identifier)
 
 
-def _tell(batch: Batch, request: Request, event: Noted, tenant: str, identifier: str) -> None:
+def _tell(batch: Batch, request: Request, event: Noted | Attaching, tenant: str, identifier: str) -> None:
     batch.plan.notes.append(Announcement(event, event.room_id, tenant, identifier, request.traceparent))

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from services.messages import marks as rules
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
 from services.messages.batch import no_message
 from services.messages.repository import Head, Repository, together
 from services.messages.rights import may
 from services.messages.state import Marks, Message
+from shared.access import AccessCache
 from shared.contracts.base import Query, View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor

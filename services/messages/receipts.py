@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Mapping
 
 from services.messages import marks as rules
-from services.messages.access import AccessCache
 from services.messages.pace import Change, Key, Pace, events
 from services.messages.repository import Repository
 from services.messages.state import Marks, Moved, Plan
 from services.messages.summaries import Summaries
 from shared import metrics
+from shared.access import AccessCache
 from shared.bus.signals import Signals
 from shared.logging import get_logger
 from shared.mongo import is_duplicate, is_transient

@@ -308,9 +308,15 @@ class Repository:
         return {item["_id"]: item["count"] async for item in found}
 
     async def purge(self, room_id: str, until: datetime, epoch: str) -> int:
-        """Remove what was written in a room up to `until` and begin a new `epoch`; how many messages that removed."""
+        """Remove what was written in a room up to `until` and begin a new `epoch`; how many messages that removed.
+
+        What was written since keeps its place: before it there is nothing, as where a room was cleared.
+        """
+        since = {"room_id": room_id, "seq": {"$exists": True}, "created_at": {"$gt": until}}
+        first = await self._messages.find_one(since, {"seq": True}, sort=[("seq", ASCENDING)])
+        gone = 0 if first is None else first["seq"] - 1
         await self._room_state.replace_one(
-            {"_id": room_id}, {"epoch": epoch, "seq": 0, "rev": 0, "mentioned": 0}, upsert=True
+            {"_id": room_id}, {"epoch": epoch, "seq": gone, "rev": 0, "mentioned": 0, "cleared": gone}, upsert=True
         )
         await self._receipts.delete_many({"room_id": room_id})
         return (await self._messages.delete_many({"room_id": room_id, "created_at": {"$lte": until}})).deleted_count

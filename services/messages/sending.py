@@ -3,8 +3,9 @@
 from typing import Any
 
 from services.messages import content
+from services.messages.attachments import filled
 from services.messages.batch import Batch
-from services.messages.notes import note
+from services.messages.notes import note, note_file
 from services.messages.state import Message, Request
 from shared.contracts.content import MessageType, MessageView
 from shared.contracts.envelope import Actor
@@ -51,7 +52,7 @@ def send(batch: Batch, request: Request, command: SendMessage) -> SentView | Non
     message = Message(view=view, tenant=access.tenant, fingerprint=body, born=rev, revs=(rev,))
     batch.add(message, timeline)
     batch.announce(MessageCreated, message, request, new=True)
-    note(batch, request, message, access)
+    _note(batch, request, message, access)
     return None if request.echo else _sent(message, duplicate=False)
 
 
@@ -63,8 +64,14 @@ def _again(
         raise ChatError(ErrorCode.CONFLICT, f"client_id '{key}' was used for a message with another body.")
     if not batch.is_cleared(message):  # else there is nothing to tell: who has missed it has missed the clearing, too
         batch.announce(MessageCreated, message, request)
-        note(batch, request, message, access)
+        _note(batch, request, message, access)
     return _sent(message, duplicate=True)
+
+
+def _note(batch: Batch, request: Request, message: Message, access: RoomAccess) -> None:
+    note(batch, request, message, access)
+    if message.view.attachment is not None:
+        note_file(batch, request, message, message.view.attachment)
 
 
 def _sent(message: Message, *, duplicate: bool) -> SentView:
@@ -82,11 +89,12 @@ def _check_bound(batch: Batch, access: RoomAccess) -> None:
 
 
 def _particulars(batch: Batch, command: SendMessage, actor: Actor, access: RoomAccess) -> dict[str, Any]:
-    """What may set a message apart from a user's plain text."""
+    """What may set a message apart from a user's plain text. Raises ChatError where it cannot have that."""
+    attachment = command.attachment
     return {
         "author": content.author_of(actor, access, command.type),
         "mentions": content.mentioned(command.content, command.mentions, access.members, actor.id),
-        "attachment": command.attachment,
+        "attachment": None if attachment is None else filled(batch, actor, attachment, command.type),
         "location": command.location,
         "reply_to": command.reply_to,
     }

@@ -12,6 +12,7 @@ from shared.contracts.base import Event, View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
+from shared.contracts.media import MediaView
 from shared.contracts.membership import RoomAccess
 from shared.contracts.messages import MessageCommand, SendMessage
 from shared.ids import message_id
@@ -144,6 +145,20 @@ class Request:
             self.target = command.message
 
 
+class FileKey(NamedTuple):
+    """A file, and who wants to show it: what there is for one is not there for all."""
+
+    tenant: str
+    user_id: str
+    roles: tuple[str, ...]
+    media_id: str
+
+    @classmethod
+    def of(cls, actor: Actor, media_id: str) -> "FileKey":
+        """A file, for an actor."""
+        return cls(actor.tenant, actor.id, actor.roles, media_id)
+
+
 @dataclass(slots=True)
 class Snapshot:
     """All the state a batch touches. `access` is None for rooms that do not exist, absent where it is not known.
@@ -158,6 +173,8 @@ class Snapshot:
     marks: Mapping[tuple[str, str], Marks] = field(default_factory=dict)
     clearings: Mapping[str, Clearing] = field(default_factory=dict)
     """By room; read where a room is to be cleared."""
+    files: Mapping[FileKey, MediaView | None] = field(default_factory=dict)
+    """Those that new messages show; None where there is none for who sends it, absent where that is not known."""
 
 
 class Write(NamedTuple):
@@ -192,7 +209,7 @@ class Plan:
     writes: list[Write] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
     notes: list[Announcement] = field(default_factory=list)
-    """What is told beside, to who follows it (shared.contracts.notifications)."""
+    """What is told beside, to who follows it (shared.contracts.notifications, shared.contracts.media)."""
     answers: dict[str, View | ChatError] = field(default_factory=dict)
     timelines: dict[str, Timeline] = field(default_factory=dict)
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)

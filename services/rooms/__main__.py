@@ -46,7 +46,7 @@ async def main(service: Service) -> None:
     settings = service.settings
     queues = {queue.name: queue for queue in durable_queues(settings.shards)}
     mongo = Mongo(settings.mongo_url, f"parley-{service.name}")
-    repository = Repository(mongo)
+    repository = Repository(mongo, timedelta(days=settings.audit_retention_days))
     link = Link(settings.amqp_url, settings.name, list(queues.values()))
     publisher = Publisher(link, service.tasks, settings.command_timeout)
     responder = Responder(publisher, service.name)
@@ -94,6 +94,7 @@ async def main(service: Service) -> None:
             await consumer.add(queues[name])
         work = {
             "link": link.run(),
+            "abandoned transactions": mongo.watch_abandoned(),
             "commands": serve_commands(
                 consumers[COMMAND_QUEUE], COMMANDS, carry_out, responder, publisher=publisher, transient=is_transient
             ),

@@ -5,7 +5,7 @@ What is the same for every command stands here: ids, rights, repetitions, views.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -29,6 +29,9 @@ from shared.contracts.membership import (
 from shared.contracts.people import UserView
 from shared.contracts.rooms import CreateRoom, LeaveRoom, RoomCommand, RoomEvent
 from shared.permissions import POLICIES, Denial, Key, allowed, capabilities
+
+APPLIED = 20
+"""Commands a room remembers to know a repeated one by. A repetition comes within seconds, not after 20 others."""
 
 
 class Applied(NamedTuple):
@@ -108,6 +111,8 @@ class Change:
     changed: tuple[Member, ...] = ()
     left: tuple[str, ...] = ()
     events: tuple[RoomEvent, ...] = ()
+    applied: tuple[Applied, ...] | None = None
+    """What the room remembers from now on, where that is all that changes."""
 
 
 Rule = Callable[[Case, Any], Change]
@@ -123,7 +128,11 @@ def decide(case: Case, command: RoomCommand, rule: Rule) -> Change:
         return rule(case, command)
     earlier = dict(case.room.applied).get(case.applied.key)
     if earlier is None:
-        return rule(case, command)
+        change = rule(case, command)
+        if change.room is None and command.client_id is not None:
+            # Remembered all the same: should it come again, it must not undo what has followed it.
+            return replace(change, applied=remember(case.room.applied, case.applied))
+        return change
     if earlier != case.applied.fingerprint:
         raise reused(command)
     return Change(result=standing(case, command))
@@ -207,6 +216,11 @@ def applied(command: RoomCommand, actor: Actor, request_id: str) -> Applied:
         body["members"] = sorted(set(command.members))
     content = json.dumps(body, sort_keys=True)
     return Applied(key, ids.fingerprint(command.TYPE, content, getattr(command, "metadata", None)))
+
+
+def remember(earlier: tuple[Applied, ...], latest: Applied) -> tuple[Applied, ...]:
+    """The commands a room remembers, with the latest."""
+    return (*earlier, latest)[-APPLIED:]
 
 
 def standing(case: Case, command: RoomCommand) -> View:

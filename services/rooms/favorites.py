@@ -56,7 +56,7 @@ def repeats(favorites: Favorites, command: ToggleFavorite, key: str) -> bool:
 
 
 def toggle(favorites: Favorites, command: ToggleFavorite, key: str) -> Favorites:
-    """The favorites after a command that is no repetition; the same where all is as it asks.
+    """The favorites after a command that is no repetition; of the same version where all is as it asks.
 
     Raises:
         ChatError: `conflict` where there are as many as there may be.
@@ -64,7 +64,10 @@ def toggle(favorites: Favorites, command: ToggleFavorite, key: str) -> Favorites
     favorite = Favorite(command.kind, command.id)
     wanted = wants(favorites, command)
     if wanted == (favorite in favorites.items):
-        return favorites
+        if command.client_id is None:
+            return favorites
+        # Remembered all the same: should it come again, it must not undo what has followed it.
+        return replace(favorites, applied=_remember(favorites, command, key))
     if wanted and len(favorites.items) >= MAX_FAVORITES:
         raise ChatError(ErrorCode.CONFLICT, f"You have {MAX_FAVORITES} favorites, which is the limit; drop one first.")
     others = tuple(item for item in favorites.items if item != favorite)
@@ -72,5 +75,9 @@ def toggle(favorites: Favorites, command: ToggleFavorite, key: str) -> Favorites
         favorites,
         items=(*others, favorite) if wanted else others,
         version=favorites.version + 1,
-        applied=(*favorites.applied, (key, asked(command)))[-APPLIED:],
+        applied=_remember(favorites, command, key),
     )
+
+
+def _remember(favorites: Favorites, command: ToggleFavorite, key: str) -> tuple[tuple[str, str], ...]:
+    return (*favorites.applied, (key, asked(command)))[-APPLIED:]

@@ -45,9 +45,6 @@ SYSTEM = "system"
 
 ATTEMPTS = 100
 LONGEST_PAUSE = 0.1
-SUSPICIOUS = 20
-"""Failed attempts, about a second's worth, that make one look for transactions of the dead."""
-
 T = TypeVar("T")
 
 CHANGES: Mapping[type[RoomCommand], Rule] = {
@@ -89,6 +86,8 @@ class RoomCommands:
             case = await self._case(room_id, actor, command, mark, session)
             change = decide(case, command, rule)
             if change.room is None:
+                if case.room is not None and change.applied is not None:
+                    await self._repository.remember(case.room, change.applied, session)
                 return change, []
             people = await self._repository.people(actor.tenant, concerned(change), session)
             said = remarks(case.room, change, people)
@@ -97,7 +96,7 @@ class RoomCommands:
             await self._repository.save(change, _entry(change.room, actor, command), records, session)
             return change, records
 
-        change, records = await against_rivals(self._repository, lambda: self._repository.transaction(work))
+        change, records = await against_rivals(lambda: self._repository.transaction(work))
         self._outbox.publish(records)
         return change.result
 
@@ -119,8 +118,8 @@ class RoomCommands:
         )
 
 
-async def against_rivals(repository: Repository, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until no other writer is faster; one who does not give way at all is dead, or we are too late.
+async def against_rivals(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until no other writer is faster. One who is dead gives way, too (`Mongo.watch_abandoned`).
 
     Raises:
         ChatError: `unavailable`, after ATTEMPTS.
@@ -130,8 +129,6 @@ async def against_rivals(repository: Repository, attempt: Callable[[], Awaitable
             return await attempt()
         except Conflict:
             await asyncio.sleep(min(0.002 * 2**number, LONGEST_PAUSE) * random.random())  # noqa: S311 - jitter
-        if number % SUSPICIOUS == 0:
-            await repository.end_abandoned()
     raise ChatError(ErrorCode.UNAVAILABLE, "The room is being changed all the time; try again.", retry_after=1.0)
 
 
@@ -159,7 +156,10 @@ def _events(room: Room, events: Iterable[RoomEvent], envelope: RequestEnvelope, 
 
 
 def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, shards: int) -> Iterable[Record]:
-    """Remarks as commands to the messages service. Sent twice they are one message, by their client_id."""
+    """Remarks as commands to the messages service. Sent twice they are one message, by the command's id.
+
+    A client_id is the sender's own, and readers see it; nobody sent these.
+    """
     actor = encode_actor(Actor(id=SYSTEM, tenant=room.tenant, roles=(GlobalRole.SERVICE,)))
     for number, remark in enumerate(said):
         identifier = f"{room.id}:{room.version}:said:{number}"
@@ -168,7 +168,6 @@ def _messages(room: Room, said: Iterable[Remark], envelope: RequestEnvelope, sha
             type=MessageType.SYSTEM,
             content=remark.content,
             metadata=remark.metadata,
-            client_id=identifier,
         )
         body = encode_request(
             id=identifier,

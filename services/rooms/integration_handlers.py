@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from services.rooms.handlers import CommandTable
+from services.rooms.handlers import CommandTable, now
 from services.rooms.integration_facts import Facts, Key, Name, Statement, may_set, members
 from services.rooms.integration_intake import Intake, Outcome
 from services.rooms.integration_store import FactsRepository, Participation
@@ -22,7 +22,7 @@ from shared.contracts.integration import (
     ParticipationsView,
     SetParticipation,
 )
-from shared.contracts.membership import Role
+from shared.contracts.membership import AuditEntry, Role
 from shared.permissions import GlobalRole
 
 
@@ -73,7 +73,17 @@ class Integration:
                 )
             ]
 
-        await self._intake.say(found.object, statement)
+        # The room follows as the integration's doing; this says whose.
+        entry = AuditEntry(
+            id=f"{found.view.room_id}:{envelope.id}",
+            room_id=found.view.room_id,
+            actor_id=actor.id,
+            act=command.TYPE,
+            target_id=found.view.user_id,
+            details={"participation_id": found.view.id, "status": command.status.value},
+            at=now(),
+        )
+        await self._intake.say(found.object, statement, entry)
         return (await self._found(actor.tenant, command.participation_id)).view
 
     async def _participations(self, actor: Actor, query: ListParticipations) -> View:

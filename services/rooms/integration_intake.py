@@ -22,6 +22,7 @@ from shared.bus.consumer import Consumer, Delivery
 from shared.bus.publisher import Publisher
 from shared.bus.topology import INTEGRATION
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.membership import AuditEntry
 from shared.logging import get_logger
 from shared.mongo import is_transient
 from shared.retry import until_done
@@ -107,20 +108,23 @@ class Intake:
             return [error] * len(statements)
         return heard.outcomes
 
-    async def say(self, about: Object, statements: Statements) -> None:
+    async def say(self, about: Object, statements: Statements, entry: AuditEntry) -> None:
         """Store what is said of an object, then bring its room in line.
+
+        Args:
+            entry: who says it, for the audit; written if it is news.
 
         Raises:
             ChatError: where the object's room cannot be, or nothing may be said.
         """
-        heard = await self._store(about, statements)
+        heard = await self._store(about, statements, entry)
         for outcome in heard.outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
         if heard.due:
             await self._reconciler.settle(heard.object.key, patient=True)
 
-    async def _store(self, about: Object, statements: Statements) -> _Heard:
+    async def _store(self, about: Object, statements: Statements, entry: AuditEntry | None = None) -> _Heard:
         about = await self._resolved(about)
 
         async def attempt() -> _Heard:
@@ -128,10 +132,10 @@ class Intake:
             facts, outcomes = _all_heard(stored.facts, statements(stored.facts), microseconds(moment))
             if facts == stored.facts:
                 return _Heard(about, outcomes, stored.due)
-            await self._facts.save(stored, facts, moment + LEFT_BEHIND)
+            await self._facts.save(stored, facts, moment + LEFT_BEHIND, entry)
             return _Heard(about, outcomes, due=True)
 
-        return await against_rivals(self._repository, attempt)
+        return await against_rivals(attempt)
 
     async def _resolved(self, about: Object) -> Object:
         """A room by its id is its object, where it belongs to one: there is one place for what is said of it."""

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, cast
 
 from services.rooms.integration_facts import Facts, Key, Name, Said, Stamp, members
 from services.rooms.integrations import EPOCH, About, Object
-from services.rooms.repository import Conflict
+from services.rooms.repository import Conflict, entry_document
 from shared import ids
 from shared.contracts.integration import ParticipationStatus, ParticipationView
-from shared.contracts.membership import External
+from shared.contracts.membership import AuditEntry, External
 from shared.mongo import (
     ASCENDING,
     Document,
@@ -64,6 +64,7 @@ class FactsRepository:
         self._mongo = mongo
         self._facts = mongo.collection("facts")
         self._participations = mongo.collection("participations")
+        self._audit = mongo.collection("audit")
 
     async def prepare(self) -> None:
         """Create the indexes."""
@@ -77,8 +78,11 @@ class FactsRepository:
         document = await self._facts.find_one({"_id": about.key})
         return Stored(about, Facts()) if document is None else _stored(document)
 
-    async def save(self, before: Stored, facts: Facts, due: datetime) -> None:
+    async def save(self, before: Stored, facts: Facts, due: datetime, entry: AuditEntry | None = None) -> None:
         """Write the facts that follow on `before`.
+
+        Args:
+            entry: who has said it, where that is somebody here.
 
         Raises:
             Conflict: where a rival was faster; nothing is written.
@@ -94,10 +98,13 @@ class FactsRepository:
             await self._write(before, values, session)
             documents = [_participation(before.object, of, now) for of, now in said]
             replacing = [ReplaceOne({"_id": item["_id"]}, item, upsert=True) for item in documents]
-            await self._participations.bulk_write(replacing, session=session)
+            if replacing:
+                await self._participations.bulk_write(replacing, session=session)
+            if entry is not None:
+                await self._audit.insert_one(entry_document(before.object.tenant, entry), session=session)
 
         try:
-            await (self._mongo.transaction(work) if said else self._write(before, values))
+            await (self._mongo.transaction(work) if said or entry else self._write(before, values))
         except PyMongoError as error:
             if is_conflict(error) or is_duplicate(error):
                 raise Conflict(f"{before.object.key} is being written by another") from error

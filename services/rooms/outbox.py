@@ -5,17 +5,18 @@ process finds it: late and possibly twice, which the `version` in every room eve
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from services.rooms.records import Record
 from services.rooms.repository import Repository
+from shared import metrics
 from shared.bus.publisher import Publisher
 from shared.bus.topology import EVENTS
 from shared.contracts.errors import ChatError
 from shared.logging import get_logger
-from shared.mongo import PyMongoError
+from shared.mongo import Document, PyMongoError
 from shared.retry import until_done
 
 log = get_logger(__name__)
@@ -25,6 +26,8 @@ LEFT_BEHIND = timedelta(seconds=2)
 
 LOOK_EVERY = 1.0
 PAGE = 200
+
+_aside = metrics.counter("outbox_set_aside", "Records that could never be published, moved to `outbox_aside`")
 
 
 class Outbox:
@@ -85,9 +88,12 @@ class Outbox:
         ours = self._under_way | self._published  # before they are removed, which may be while the page is read
         page = await self._repository.waiting(datetime.now(UTC) - LEFT_BEHIND, PAGE)
         ours |= self._under_way | self._published
-        records = [record for record in page if record.id not in ours]
+        records, unreadable = _read(page)
+        if unreadable:
+            await self._set_aside(unreadable)
+        records = [record for record in records if record.id not in ours]
         if not records:
-            return False
+            return len(page) == PAGE and bool(unreadable)
         log.info("publishing what was left behind", records=len(records))
         closed: set[tuple[str, str]] = set()
         for route, some in groupby(records, _route):
@@ -103,8 +109,27 @@ class Outbox:
             await self._repository.forget([record.id for record in batch])
         return len(page) == PAGE and not closed
 
+    async def _set_aside(self, unreadable: Sequence[tuple[Document, str]]) -> None:
+        """Put what can never be published out of the way of what can."""
+        await self._repository.set_aside(unreadable)
+        _aside.inc(len(unreadable))
+        for document, reason in unreadable:
+            log.error("set aside what cannot be published", record=str(document["_id"])[:200], reason=reason)
+
     def _submit(self, records: Sequence[Record]) -> asyncio.Future[None]:
         return self._publisher.publish(records[0].exchange, [(record.key, record.body) for record in records])
+
+
+def _read(documents: Iterable[Document]) -> tuple[list[Record], list[tuple[Document, str]]]:
+    """The records that can be published, and what else there is, with the reasons."""
+    records: list[Record] = []
+    unreadable: list[tuple[Document, str]] = []
+    for document in documents:
+        try:
+            records.append(Record.kept(document))
+        except ValueError as error:
+            unreadable.append((document, str(error)[:500]))
+    return records, unreadable
 
 
 def _route(record: Record) -> tuple[str, str]:

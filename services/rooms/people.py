@@ -106,7 +106,7 @@ class PeopleCommands:
             if after is before:
                 return view
             try:
-                await self._write(actor, after, view, envelope)
+                await self._write(actor, after, view, envelope, told=after.version != before.version)
             except Conflict:
                 await asyncio.sleep(PAUSE)
                 continue
@@ -119,7 +119,9 @@ class PeopleCommands:
         elif command.id not in await self._directory.people(actor.tenant, [command.id]):
             raise ChatError(ErrorCode.NOT_FOUND, f"There is no user '{command.id}'.")
 
-    async def _write(self, actor: Actor, after: Favorites, view: FavoritesView, envelope: RequestEnvelope) -> None:
+    async def _write(
+        self, actor: Actor, after: Favorites, view: FavoritesView, envelope: RequestEnvelope, *, told: bool
+    ) -> None:
         at = now()
         event = FavoritesUpdated(user_id=actor.id, favorites=view.favorites, version=view.version)
         record = record_of(
@@ -133,7 +135,10 @@ class PeopleCommands:
         )
 
         async def work(session: Session) -> None:
-            await self._store.save(after, record, at, session)
+            if told:
+                await self._store.save(after, record, at, session)
+            else:
+                await self._store.remember(after, session)
 
         try:
             await self._repository.transaction(work)
@@ -141,7 +146,8 @@ class PeopleCommands:
             if is_duplicate(error):  # another device has marked the first one
                 raise Conflict("other favorites were written meanwhile") from error
             raise
-        self._outbox.publish([record])
+        if told:
+            self._outbox.publish([record])
 
 
 class PeopleQueries:

@@ -72,13 +72,22 @@ class PeopleStore:
             Conflict: where they are not at the version that was decided on.
         """
         document = _document(favorites)
-        if favorites.version == 1:
-            await self._favorites.insert_one(document, session=session)
-        else:
-            before = {"_id": document["_id"], "version": favorites.version - 1}
-            if not (await self._favorites.replace_one(before, document, session=session)).matched_count:
-                raise Conflict("other favorites were written meanwhile")
+        before = {"_id": document["_id"], "version": favorites.version - 1}
+        first = favorites.version == 1
+        result = await self._favorites.replace_one(before, document, upsert=first, session=session)
+        if not result.matched_count and not first:
+            raise Conflict("other favorites were written meanwhile")
         await self._outbox.insert_one(record.since(now), session=session)
+
+    async def remember(self, favorites: Favorites, session: Session) -> None:
+        """Write down which commands are known, and nothing else, as part of a transaction. Raises as `save`."""
+        document = _document(favorites)
+        known = {"_id": document.pop("_id"), "version": document.pop("version")}
+        first = favorites.version == 0
+        change = {"$set": {"applied": document.pop("applied")}, "$setOnInsert": document}
+        result = await self._favorites.update_one(known, change, upsert=first, session=session)
+        if not result.matched_count and not first:
+            raise Conflict("other favorites were written meanwhile")
 
     async def sights(self, tenant: str, user_id: str, room_ids: Collection[str]) -> dict[str, Sight]:
         """Those of the rooms that exist in the tenant, and what the user is in each, by id."""

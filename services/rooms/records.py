@@ -3,12 +3,17 @@
 from datetime import datetime
 from typing import NamedTuple, Self
 
+import orjson
+
 from shared.bus.codec import encode_event, to_json
-from shared.bus.topology import EVENTS
+from shared.bus.topology import COMMANDS, EVENTS
 from shared.contracts.base import Event
 from shared.mongo import Document
 
 SOURCE = "/rooms"
+
+TARGETS = (EVENTS, COMMANDS)
+"""The exchanges that records go to."""
 
 
 class Record(NamedTuple):
@@ -25,10 +30,15 @@ class Record(NamedTuple):
 
     @classmethod
     def kept(cls, document: Document) -> Self:
-        """What `since` made a document of. Raises KeyError where something is missing."""
+        """What `since` made a document of. Raises ValueError where it is none that could be published."""
         # Once there were only events, and the exchange went without saying.
-        exchange = document.get("exchange", EVENTS)
-        return cls(document["_id"], exchange, document["key"], document["body"])
+        name, exchange = document["_id"], document.get("exchange", EVENTS)
+        key, body = document.get("key"), document.get("body")
+        if not (isinstance(name, str) and isinstance(key, str) and isinstance(body, bytes) and exchange in TARGETS):
+            raise ValueError(f"'_id' and 'key' are strings, 'body' is binary, 'exchange' is one of {TARGETS}")
+        if type(orjson.loads(body)) is not dict:  # it would spoil the batch that it leaves with
+            raise ValueError("'body' is no envelope")
+        return cls(name, exchange, key, body)
 
 
 def record_of(

@@ -1,11 +1,11 @@
-"""The rooms service's collections: `rooms`, `memberships`, `audit`, `outbox`. Stores and finds; decides nothing.
+"""The rooms service's collections: `rooms`, `memberships`, `audit`, `outbox` and what is set aside of it.
 
-Every read but `access` names a tenant, or a room that was found in one.
+Stores and finds; decides nothing. Every read but `access` names a tenant, or a room that was found in one.
 """
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.rooms.directory import Directory
@@ -36,10 +36,6 @@ T = TypeVar("T")
 _NOTED = ("room_id", "actor_id", "act", "target_id", "details", "at")
 
 
-ABANDONED = 2.0
-"""Seconds a transaction may stand still; ours take milliseconds, the largest room a quarter of a second."""
-
-
 BY_STANDING = [("rank", DESCENDING), ("joined_at", ASCENDING), ("user_id", ASCENDING)]
 """The highest member first, the longest-standing among equals."""
 
@@ -56,15 +52,21 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Repository:
-    """Reads and writes of one process."""
+    """Reads and writes of one process.
 
-    def __init__(self, mongo: Mongo) -> None:
+    Args:
+        audit_retention: how long the audit is kept; zero: for ever.
+    """
+
+    def __init__(self, mongo: Mongo, audit_retention: timedelta = timedelta()) -> None:
         self._mongo = mongo
+        self._audit_retention = audit_retention
         self._rooms = mongo.collection("rooms")
         self._memberships = mongo.collection("memberships")
         self._directory = Directory(mongo)
         self._audit = mongo.collection("audit")
         self._outbox = mongo.collection("outbox")
+        self._outbox_aside = mongo.collection("outbox_aside")
         self._gathered = Gathered(self._rooms_by_id)
 
     async def prepare(self) -> None:
@@ -77,6 +79,7 @@ class Repository:
         by_time = [("tenant", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
         of_room = [("room_id", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
         await self._mongo.ensure_indexes("audit", [IndexModel(by_time), IndexModel(of_room)])
+        await self._mongo.keep_for("audit", "at", int(self._audit_retention.total_seconds()))
         await self._mongo.ensure_indexes("outbox", [IndexModel([("created_at", ASCENDING), ("_id", ASCENDING)])])
 
     async def transaction(self, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
@@ -91,16 +94,6 @@ class Repository:
             if is_conflict(error):
                 raise Conflict("the room is being changed by another writer") from error
             raise
-
-    async def end_abandoned(self) -> None:
-        """Let go of what dead processes hold, where the server allows it."""
-        try:
-            ended = await self._mongo.end_abandoned(ABANDONED)
-        except PyMongoError as error:
-            log.warning("abandoned transactions remain", error=str(error)[:500])
-            return
-        if ended:
-            log.warning("abandoned transactions ended", transactions=ended)
 
     # ── a room and its members ───────────────────────────────────────────────────────────────────────────────────
 
@@ -151,9 +144,19 @@ class Repository:
         if change.joined:
             joined = [_membership(room, member) for member in change.joined]
             await self._memberships.insert_many(joined, session=session)
-        noted = entry.model_dump(mode="python", exclude_none=True)
-        await self._audit.insert_one({"_id": noted.pop("id"), "tenant": room.tenant, **noted}, session=session)
+        await self._audit.insert_one(entry_document(room.tenant, entry), session=session)
         await self._outbox.insert_many([record.since(room.updated_at) for record in records], session=session)
+
+    async def remember(self, room: Room, applied: Iterable[Applied], session: Session) -> None:
+        """Write down what a room remembers, and nothing else, as part of a transaction.
+
+        Raises:
+            Conflict: where the room is not at the version that the decision was made for.
+        """
+        change = {"$set": {"applied": [item._asdict() for item in applied]}}
+        result = await self._rooms.update_one({"_id": room.id, "version": room.version}, change, session=session)
+        if not result.matched_count:
+            raise Conflict(f"room {room.id} is not at version {room.version} any more")
 
     async def _rooms_by_id(self, room_ids: Collection[str]) -> dict[str, Room]:
         documents = await self._rooms.find({"_id": {"$in": list(room_ids)}}).to_list(None)
@@ -240,11 +243,20 @@ class Repository:
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def waiting(self, until: datetime, limit: int) -> list[Record]:
-        """The oldest records that have waited since `until` or longer."""
+    async def waiting(self, until: datetime, limit: int) -> list[Document]:
+        """The oldest records that have waited since `until` or longer, as they are kept."""
         order = [("created_at", ASCENDING), ("_id", ASCENDING)]
-        documents = await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
-        return list(readable(documents, Record.kept))
+        return await self._outbox.find({"created_at": {"$lte": until}}).sort(order).to_list(limit)
+
+    async def set_aside(self, unreadable: Sequence[tuple[Document, str]]) -> None:
+        """Keep what can never be published where it is in nobody's way, each with the reason.
+
+        Copied first: should the process die between, it is set aside again.
+        """
+        aside = [{**document, "reason": reason} for document, reason in unreadable]
+        copies = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in aside]
+        await self._outbox_aside.bulk_write(copies, ordered=False)
+        await self._outbox.delete_many({"_id": {"$in": [document["_id"] for document in aside]}})
 
     async def forget(self, record_ids: Collection[str]) -> None:
         """Remove records that the broker has."""
@@ -307,6 +319,12 @@ def _membership(room: Room, member: Member) -> Document:
         "joined_at": member.joined_at,
         "muted": member.muted,
     }
+
+
+def entry_document(tenant: str, entry: AuditEntry) -> Document:
+    """An entry of a tenant's audit as it is stored."""
+    noted = entry.model_dump(mode="python", exclude_none=True)
+    return {"_id": noted.pop("id"), "tenant": tenant, **noted}
 
 
 def _entry(document: Mapping[str, Any]) -> AuditEntry:

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from services.rooms.domain import (
-    Applied,
     Case,
     Change,
     Member,
@@ -22,6 +21,7 @@ from services.rooms.domain import (
     founder_of,
     member_view,
     other_members,
+    remember,
     require,
     require_target,
     reused,
@@ -55,9 +55,6 @@ from shared.contracts.rooms import (
 )
 from shared.permissions import POLICIES, GlobalRole, Key, outranks
 
-APPLIED = 20
-"""Commands a room remembers to know a repeated one by. A repetition comes within seconds, not after 20 others."""
-
 
 def create(case: Case, command: CreateRoom) -> Change:
     """Make a room. One that is the only one of its kind is found instead, or made again under its id if deleted."""
@@ -86,7 +83,7 @@ def create(case: Case, command: CreateRoom) -> Change:
         version=before.version + 1 if before is not None else 1,
         member_count=len(members),
         fingerprint=case.applied.fingerprint,
-        applied=_remember(before.applied if before is not None else (), case.applied),
+        applied=remember(before.applied if before is not None else (), case.applied),
         external=command.external,
     )
     made = RoomCreated(
@@ -314,13 +311,9 @@ def _next(case: Case, before: Room, **changes: Any) -> Room:
         before,
         version=before.version + 1,
         updated_at=case.now,
-        applied=_remember(before.applied, case.applied),
+        applied=remember(before.applied, case.applied),
         **changes,
     )
-
-
-def _remember(earlier: tuple[Applied, ...], latest: Applied) -> tuple[Applied, ...]:
-    return (*earlier, latest)[-APPLIED:]
 
 
 def _is_last_owner(case: Case, member: Member | None) -> bool:

@@ -19,7 +19,7 @@ from aiormq.channel import Channel
 from shared import metrics
 from shared.bus.codec import join_batch
 from shared.bus.link import LOST, Link
-from shared.bus.topology import COMMANDS, DEAD, EVENTS, EXCHANGES, INTEGRATION, QUERIES, REPLIES
+from shared.bus.topology import COMMANDS, DEAD, EVENTS, EXCHANGES, INTEGRATION, LATER, QUERIES, REPLIES
 from shared.contracts.envelope import CONTENT_TYPE
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.logging import get_logger
@@ -34,11 +34,11 @@ MAX_BATCH = 512
 MAX_BATCH_BYTES = 96 * 1024
 """Below the size of an AMQP frame, and of what the allocator fetches from the system anew each time."""
 
-PERSISTENT = frozenset({COMMANDS, INTEGRATION, DEAD})
+PERSISTENT = frozenset({COMMANDS, INTEGRATION, DEAD, LATER})
 UNCONFIRMED = frozenset({REPLIES})
 """A reply lost with the link costs its asker a timeout and a harmless retry; a confirm for each costs everybody."""
 
-MANDATORY = frozenset({COMMANDS, QUERIES, DEAD})
+MANDATORY = frozenset({COMMANDS, QUERIES, DEAD, LATER})
 QUERY_EXPIRY = "10000"
 """Milliseconds."""
 

@@ -7,7 +7,7 @@ service that is away costs its callers an error, never memory.
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -40,6 +40,9 @@ SWEEP = 0.25
 Answered = Callable[[JSON | None, ChatError | None], None]
 """Called once with the result or the error of a request."""
 
+Refine = Callable[[JSON], None]
+"""Changes a result in its place."""
+
 _unanswered = metrics.gauge("requests_unanswered", "Commands and queries waiting for their reply")
 _timeouts = metrics.counter("requests_timeout", "Commands and queries whose reply did not come in time")
 
@@ -62,6 +65,7 @@ class _Pending(NamedTuple):
     deadline: float
     answered: Answered
     jobs: Jobs
+    refine: Refine | None
 
 
 class Requests:
@@ -72,6 +76,7 @@ class Requests:
         timeout: seconds until a request is answered with `timeout`.
         max_pending: unanswered requests; past it `send` raises `overloaded`.
         echo: this process reads the events, and hands in (`told`) those that answer.
+        refine: by type of request, what is done to its results before anybody gets them.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Requests:
         timeout: float,
         max_pending: int,
         echo: bool = False,
+        refine: Mapping[str, Refine] | None = None,
     ) -> None:
         self._consumer = consumer
         self._publisher = publisher
@@ -93,6 +99,7 @@ class Requests:
         self._timeout = timeout
         self._max_pending = max_pending
         self._echo = echo
+        self._refine = refine or {}
         self._pending: dict[str, _Pending] = {}
         self.jobs: defaultdict[str, Jobs] = defaultdict(Jobs)
         """By type of request."""
@@ -147,7 +154,9 @@ class Requests:
 
         self._publisher.submit(exchange, key, envelope, settled)
         self.quiet.clear()
-        self._pending[number] = _Pending(self._loop.time() + self._timeout, answered, jobs)
+        self._pending[number] = _Pending(
+            self._loop.time() + self._timeout, answered, jobs, self._refine.get(request.TYPE)
+        )
         jobs.unconfirmed += 1
         jobs.unanswered += 1
 
@@ -229,6 +238,8 @@ class Requests:
             else:
                 jobs.failed += 1
             try:
+                if pending.refine is not None and result is not None:
+                    pending.refine(result)
                 pending.answered(result, error)
             except Exception as failure:
                 log.error("an answer was not taken", number=number, exc_info=failure)

@@ -16,6 +16,9 @@ EVENTS = "chat.events"
 REPLIES = "chat.replies"
 INTEGRATION = "chat.integration"
 DEAD = "chat.dead"
+LATER = "chat.later"
+"""Commands that nobody waits for and that cannot be decided now: they come back to their queue by themselves."""
+
 GATEWAY_KEYS = ("message.#", "receipt.#", "typing.#", "looking.#", "presence.#", "user.#", "media.#")
 """Patterns of the events that gateways deliver as they come; room events have a queue of their own."""
 
@@ -26,6 +29,12 @@ DELIVERY_LIMIT = 20
 """Hand-overs return unhandled commands and count as deliveries, so the limit is generous."""
 
 COMMAND_BACKLOG_BYTES = 256 * 1024 * 1024
+LATER_BACKLOG_BYTES = 64 * 1024 * 1024
+"""Past it what should wait is a dead letter at once."""
+
+LATER_MS = 1000
+"""Milliseconds until a command that was put off comes back."""
+
 LOOKS_AT_DEAD = 1_000_000
 """Looking at a dead letter and putting it back counts as a delivery; from 4.0 on, RabbitMQ's own limit is 20."""
 
@@ -40,6 +49,12 @@ NOTES_BACKLOG_BYTES = 64 * 1024 * 1024
 
 ATTACHED_BACKLOG_BYTES = 256 * 1024 * 1024
 """Past it the oldest of what is told about attachments is put aside as dead letters, for an operator to replay."""
+
+ROOM_EVENTS_BACKLOG_BYTES = 256 * 1024 * 1024
+"""Past it the oldest room events that nobody has read are dead letters, and so a purge that has to wait for long.
+
+Refusing new ones instead would hold up room events for everybody who listens.
+"""
 
 EVENT_BACKLOG = 20_000
 QUERY_BACKLOG = 20_000
@@ -79,6 +94,7 @@ EXCHANGES = (
     Exchange(REPLIES, "direct"),
     Exchange(INTEGRATION, "topic"),
     Exchange(DEAD, "topic"),
+    Exchange(LATER, "topic"),
 )
 
 
@@ -145,6 +161,8 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-queue-type": "quorum",
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": DEAD,
+                "x-max-length-bytes": ROOM_EVENTS_BACKLOG_BYTES,
+                "x-overflow": "drop-head",
             },
         ),
         Queue(
@@ -169,6 +187,18 @@ def durable_queues(shards: int) -> tuple[Queue, ...]:
                 "x-single-active-consumer": True,
                 "x-max-length-bytes": ATTACHED_BACKLOG_BYTES,
                 "x-overflow": "drop-head",
+            },
+        ),
+        Queue(
+            "later",
+            (Binding(LATER, "#"),),
+            arguments={
+                "x-queue-type": "quorum",
+                "x-message-ttl": LATER_MS,
+                "x-dead-letter-exchange": COMMANDS,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-max-length-bytes": LATER_BACKLOG_BYTES,
+                "x-overflow": "reject-publish",
             },
         ),
         Queue(

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from shared.client.commands import Commands
 from shared.client.connection import JSON, Connection
+from shared.client.files import Door, Files
 from shared.client.inbox import Inbox
 from shared.client.resume import Resumption
 from shared.client.timeline import DISCONNECTED, READY, Event, Position, Timeline
@@ -41,7 +42,7 @@ class _TooSlow(Exception):  # noqa: N818 - a state of the application
     """The application reads more slowly than events come."""
 
 
-class Client(Commands):
+class Client(Commands, Files):
     """A user's connection to Parley, for as long as the client is open.
 
     Iterating over it gives every event in order. Who reads slowly gets no answer later for it, and fills no memory:
@@ -78,6 +79,7 @@ class Client(Commands):
         self._session: ClientSession | None = None
         self._connection: Connection | None = None
         self._resumption: Resumption | None = None
+        self._url = ""
         self._up = asyncio.Event()
         self._ended: ChatError | None = None
         self.ready: JSON = {}
@@ -169,6 +171,13 @@ class Client(Commands):
             await asyncio.sleep(_jittered(wait))
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    @override
+    async def door(self) -> Door:
+        """The gateway one is connected to."""
+        await self._connected()
+        assert self._session is not None  # noqa: S101 - there is one as long as there is a connection
+        return Door(self._session, self._url, await self._fresh_token())
+
     async def subscribe(self, room_id: str) -> None:
         """Follow a room that is not followed by itself, through every reconnection."""
         self._followed.add(room_id)
@@ -217,15 +226,17 @@ class Client(Commands):
                 await self._inbox.wait_for_room()
 
     async def _open(self, session: ClientSession) -> Connection:
-        token = self._token if isinstance(self._token, str) else self._token()
-        if inspect.isawaitable(token):
-            token = await token
-        url = next(self._urls)
+        token = await self._fresh_token()
+        self._url = url = next(self._urls)
         try:
             async with asyncio.timeout(self._timeout):
                 return await Connection.open(session, url, token, follow=self._follow, heartbeat=self._heartbeat)
         except TimeoutError as error:
             raise ChatError(ErrorCode.TIMEOUT, f"{url} was not ready within {self._timeout:g} s.") from error
+
+    async def _fresh_token(self) -> str:
+        token = self._token if isinstance(self._token, str) else self._token()
+        return await token if inspect.isawaitable(token) else token
 
     async def _live(self, connection: Connection) -> None:
         """One connection, from its `ready` to its end."""

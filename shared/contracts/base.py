@@ -99,7 +99,13 @@ class Command(Request):
     """A wish to change something, in the imperative."""
 
     client_id: Id | None = None
-    """The caller's idempotency key: the same key sent again has no further effect and gets the same reply."""
+    """The caller's idempotency key: the same key sent again has no further effect and gets the same reply.
+
+    Whether or not there was an effect. Three things are decided afresh: what was refused, so that it may succeed now;
+    marks, which say how far somebody has got and only ever move forward (the one exception, `unread.mark`, ends with
+    the next `read.mark`, also a repeated one); and what a room or a list of favorites remembers no more, having seen
+    some twenty commands since.
+    """
 
 
 class Query(Request):

@@ -266,7 +266,6 @@ class MediaDetached(Attaching):
 
     message_id: MessageId
     seq: Seq
-    media_id: MediaId
 
 
 class MediaCleared(Attaching):

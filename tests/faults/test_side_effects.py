@@ -5,23 +5,33 @@ from uuid import uuid4
 
 import pytest
 
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
+from services.messages.files import Files
 from services.messages.handlers import CommandHandler
 from services.messages.intake import Batch, Origin
+from services.messages.queries import QueryHandler
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.state import Limits, Plan, Request
 from services.messages.summaries import Summaries
+from shared.access import AccessCache
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
 from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.signals import Signals
 from shared.contracts.envelope import Actor
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
-from shared.contracts.messages import DeleteMessage, EditMessage, PurgeRoom, SendMessage
-from shared.contracts.timeline import ChangedView
+from shared.contracts.messages import (
+    DeleteMessage,
+    EditMessage,
+    GetHistory,
+    GetRoomStates,
+    PurgeRoom,
+    SendMessage,
+)
+from shared.contracts.timeline import ChangedView, HistoryView, RoomStatesView
 from shared.mongo import Mongo
 from shared.service import Tasks
 from tests.faults.site import Site
@@ -37,6 +47,11 @@ async def everybody(room_ids: list[str]) -> list[RoomAccess]:
         RoomAccess(room_id=room_id, tenant="default", type=RoomType.GROUP, version=1, members=roles)
         for room_id in room_ids
     ]
+
+
+async def nobodys(_actor: Actor, _media_ids: list[str]) -> list[MediaView]:
+    """No files."""
+    return []
 
 
 class Writer:
@@ -55,7 +70,7 @@ class Writer:
         self._handler = CommandHandler(
             consumer=Consumer(link, 1), publisher=publisher, responder=Responder(publisher, "writer"),
             repository=self.repository, access=access, summaries=self.summaries, receipts=receipts, source="/writer",
-            shards=4, limits=Limits(MAX_LENGTH, 1000, 100), archive=Archive(mongo),
+            shards=4, limits=Limits(MAX_LENGTH, 1000, 100), archive=Archive(mongo), files=Files(nobodys),
         )  # fmt: skip
 
     async def store(self, *requests: Request) -> Plan:
@@ -108,3 +123,26 @@ async def test_a_purged_rooms_marks_stay_gone(writer: Writer) -> None:
     assert writer.summaries.own(room, AUTHOR.id) == 0
     await writer.summaries.flush()
     assert await writer.repository.room_marks(room) == {}
+
+
+async def test_what_was_written_before_the_purge_of_what_was_there_earlier_stays(writer: Writer, mongo: Mongo) -> None:
+    """A direct room made anew: its messages stay, in their order, and what comes goes on from there; counts fit."""
+    room = uuid4().hex
+    await writer.store(sending(room, "old-1"), sending(room, "old-2"), sending(room, "old-3"))
+    await mongo.collection("messages").update_many(
+        {"room_id": room}, {"$set": {"created_at": datetime(2026, 1, 1, tzinfo=UTC)}}
+    )
+    purge = Request("purge", SERVICE, PurgeRoom(room_id=room, until=datetime(2026, 1, 2, tzinfo=UTC)))
+    await writer.handle(sending(room, "new-4", "4"), purge, sending(room, "new-5", "5"))
+    await writer.store(sending(room, "new-6", "6"))
+    for _ in range(2):  # before and after the summary has caught up
+        queries = QueryHandler(writer.repository, Archive(mongo), AccessCache(everybody))
+        history = await queries.handle(OWNER, GetHistory(room_id=room))
+        assert isinstance(history, HistoryView)
+        assert [(message.seq, message.content) for message in history.messages] == [(4, "4"), (5, "5"), (6, "6")]
+        assert (history.total, history.has_before, history.has_after) == (3, False, False)
+        states = await queries.handle(OWNER, GetRoomStates(room_ids=[room]))
+        assert isinstance(states, RoomStatesView)
+        (state,) = states.states
+        assert (state.seq, state.unread, state.last_message and state.last_message.content) == (6, 3, "6")
+        await writer.summaries.flush()

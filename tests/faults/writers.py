@@ -4,19 +4,20 @@ Real broker, real database; only who may enter a room is said here instead of be
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from services.messages.access import AccessCache
 from services.messages.archive import Archive
+from services.messages.files import Files
 from services.messages.handlers import CommandHandler
 from services.messages.receipts import Receipts
 from services.messages.repository import Repository
 from services.messages.state import Limits
 from services.messages.summaries import Summaries
+from shared.access import AccessCache
 from shared.bus.codec import encode_actor, encode_request, split_batch
 from shared.bus.consumer import Consumer
 from shared.bus.link import Link
@@ -25,6 +26,8 @@ from shared.bus.requests import Responder
 from shared.bus.signals import Signals
 from shared.bus.topology import COMMANDS, Binding, Queue, replies_queue
 from shared.contracts.envelope import Actor
+from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import MessageCommand
 from shared.mongo import Mongo
@@ -57,6 +60,15 @@ class Writers:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             return await answer
 
+    def tell(self, writer: str, actor: Actor, command: MessageCommand, number: str) -> None:
+        """Have a command carried out, of which nobody waits to hear."""
+        body = encode_request(
+            id=number, source="/tests", type=command.TYPE, subject=command.room, actor=encode_actor(actor),
+            tenant="default", body=command.model_dump(mode="json", exclude_none=True), replyto=None,
+            traceparent=f"00-{uuid4().hex}-{uuid4().hex[:16]}-00",
+        )  # fmt: skip
+        self._publisher.submit(COMMANDS, writer, body)
+
     async def listen(self, replies: Consumer) -> None:
         """Hand answers to those who wait. Ends only by cancellation."""
         while True:
@@ -70,8 +82,15 @@ class Writers:
 
 
 @asynccontextmanager
-async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Sequence[str]) -> AsyncIterator[Writers]:
-    """Run one writer per name, side by side, in rooms where everybody of `members` may do everything."""
+async def writers(
+    amqp_url: str, mongo: Mongo, names: Sequence[str], members: Sequence[str],
+    reachable: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[Writers]:  # fmt: skip
+    """Run one writer per name, side by side, in rooms where everybody of `members` may do everything.
+
+    Args:
+        reachable: whether anybody can say at the moment who may do what.
+    """
     tasks = Tasks()
     name = f"tests-{uuid4().hex[:8]}"
     link = Link(amqp_url, name, [_queue(writer) for writer in names])
@@ -82,23 +101,30 @@ async def writers(amqp_url: str, mongo: Mongo, names: Sequence[str], members: Se
         tasks.spawn(link.run(), "link")
         tasks.spawn(asked.listen(replies), "replies")
         for writer in names:
-            await _begin(writer, amqp_url, mongo, members, tasks)
+            await _begin(writer, amqp_url, mongo, members, reachable, tasks)
         await link.wait_up()
         yield asked
     finally:
         await tasks.close()
 
 
-async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str], tasks: Tasks) -> None:
+async def _begin(
+    name: str, amqp_url: str, mongo: Mongo, members: Sequence[str], reachable: Callable[[], bool], tasks: Tasks
+) -> None:
     link, repository = Link(amqp_url, name, [_queue(name)]), Repository(mongo)
     publisher, consumer = Publisher(link, tasks, PATIENCE), Consumer(link, prefetch=64)
 
     async def everybody(room_ids: list[str]) -> list[RoomAccess]:
+        if not reachable():
+            raise ChatError(ErrorCode.TIMEOUT, "the rooms service is away")
         roles = dict.fromkeys(members, Role.MEMBER)
         return [
             RoomAccess(room_id=room_id, tenant="default", type=RoomType.GROUP, version=1, members=roles)
             for room_id in room_ids
         ]
+
+    async def nobodys(_actor: Actor, _media_ids: list[str]) -> list[MediaView]:
+        return []
 
     access, summaries, source = AccessCache(everybody), Summaries(repository), f"/{name}"
     receipts = Receipts(
@@ -108,7 +134,7 @@ async def _begin(name: str, amqp_url: str, mongo: Mongo, members: Sequence[str],
     handler = CommandHandler(
         consumer=consumer, publisher=publisher, responder=Responder(publisher, name), repository=repository,
         access=access, summaries=summaries, receipts=receipts, source=source, shards=SHARDS,
-        limits=Limits(1000, 1000, 100), archive=Archive(mongo),
+        limits=Limits(1000, 1000, 100), archive=Archive(mongo), files=Files(nobodys),
     )  # fmt: skip
     await consumer.add(_queue(name))
     for loop in (link.run(), handler.run(), handler.settle()):

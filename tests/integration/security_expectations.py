@@ -137,7 +137,7 @@ ASSISTED = frozenset(
 ABOUT_ONESELF = {
     "room.create", "room.unsubscribe", "auth.refresh", "ping", "presence.set", "presence.get", "presence.watch",
     "presence.unwatch", "users.get", "people.list", "favorites.list", "room.find", "rights.explain", "audit.list",
-    "integration.apply", "participation.set_status", "participations.list",
+    "media.get", "media.find", "media.remove", "integration.apply", "participation.set_status", "participations.list",
 }  # fmt: skip
 """What concerns no room of others; tests of their own show that it stays within the caller's tenant."""
 

@@ -27,6 +27,7 @@ async def test_from_the_wish_to_take_part_to_the_end(outing: Outing, people: Peo
     )  # fmt: skip
     remark = await ann.expect("receiveMessage", lambda data: data["content"] == "bob joined")
     assert (remark["type"], remark["sortieId"]) == ("system", SORTIE)
+    assert not any("clientId" in message for message in (remark, *room["messages"]))  # nobody has sent them
     notice = await ann.expect("notification")
     assert (notice["type"], notice["message"], notice["data"]["user_ids"]) == ("member.added", "bob joined", ["bob"])
 

@@ -60,6 +60,27 @@ async def test_the_owner_decides(outing: str, api: Callable[..., Api], rooms: Ro
     assert (answer.status, answer.error) == (409, "conflict")
 
 
+async def test_the_audit_names_who_decided(outing: str, api: Callable[..., Api], rooms: Rooms) -> None:
+    """The person, whom it is about and what was decided; once, however often it is said. Refusals leave no entry."""
+    ann, root = api("ann"), api("root", roles=("admin",))
+    for _ in range(2):
+        assert (await ann("PATCH", status("p-bob"), {"status": "ACCEPTEE"})).status == 200
+    assert (await api("bob")("PATCH", status("p-bob"), {"status": "ANNULEE"})).status == 200
+    assert (await ann("PATCH", status("p-bob"), {"status": "ACCEPTEE"})).status == 409
+    assert (await api("eve")("PATCH", status("p-carl"), {"status": "ACCEPTEE"})).status == 403
+    await rooms.becomes(outing, members={"ann": "owner"})
+    entries = (await root("GET", f"/v1/audit?room_id={outing}")).body["entries"]
+    decided = [entry for entry in entries if entry["act"] == "participation.set_status"]
+    assert [(entry["actor_id"], entry["target_id"], entry["details"]) for entry in decided] == [
+        ("bob", "bob", {"participation_id": "p-bob", "status": "ANNULEE"}),
+        ("ann", "bob", {"participation_id": "p-bob", "status": "ACCEPTEE"}),
+    ]
+    # What follows for the room is the integration's doing, each right after what it follows from.
+    assert [entry["act"] for entry in entries] == [
+        "members.set", "participation.set_status", "members.set", "participation.set_status", "room.create",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("who", "wish", "refusal"),
     [

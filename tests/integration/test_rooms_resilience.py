@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from deploy.embedded.stack import Stack
+from services.rooms.outbox import PAGE
 from services.rooms.records import Record
 from shared.bus.codec import encode_event, join_batch
 from shared.bus.topology import EVENTS
@@ -79,24 +80,26 @@ async def test_events_left_by_a_crash_are_published(process: Start, caller: Call
 async def test_what_cannot_be_read_holds_up_nothing_behind_it(
     process: Start, caller: Caller, rooms_database: Mongo
 ) -> None:
-    """Neither the events left behind after it, nor the service; it stays for who can look into it."""
-    outbox = rooms_database.collection("outbox")
-    unreadable = {"_id": "unreadable", "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
-    await outbox.insert_many([unreadable, left(4)])
-    try:
-        async with process() as service:
-            await caller.events_of("gone", lambda events: len(events) == 1)
-            assert (await service.health("readyz"))[0] == 200
-            assert await outbox.find_one({"_id": "unreadable"})
-    finally:
-        await outbox.delete_one({"_id": "unreadable"})
-    await empty(rooms_database)
+    """More than a page of it: neither the events left behind after it, nor the service; it is kept, and counted."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    unreadable = [{"_id": f"unreadable:{number}", "created_at": at} for number in range(PAGE + 1)]
+    await rooms_database.collection("outbox").insert_many([*unreadable, left(4)])
+    async with process() as service:
+        await caller.events_of("gone", lambda events: len(events) == 1)
+        assert (await service.health("readyz"))[0] == 200
+        await empty(rooms_database)
+        assert f"parley_outbox_set_aside_total {len(unreadable)}.0" in await service.metrics()
+    kept = await rooms_database.collection("outbox_aside").find().to_list(None)
+    assert {item["_id"] for item in kept} == {item["_id"] for item in unreadable}
+    assert all(item["reason"] and item["created_at"] == at for item in kept)
+    await rooms_database.collection("outbox_aside").delete_many({})
 
 
 async def empty(rooms_database: Mongo) -> None:
     """Return when the outbox is empty."""
     outbox = rooms_database.collection("outbox")
     async with asyncio.timeout(10), outbox.watch([{"$match": {"operationType": "delete"}}]) as deletions:
+        await deletions.try_next()  # only now are they watched
         while await outbox.count_documents({}):
             await deletions.next()
 

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import LeftView, Role, RoomType
-from shared.contracts.people import RecordUser
+from shared.contracts.people import FavoriteKind, RecordUser, ToggleFavorite
 from shared.contracts.rooms import (
     MAX_MEMBERS,
     AddMember,
@@ -229,3 +229,34 @@ async def test_health_and_metrics(rooms: RoomsProcess, caller: Caller) -> None:
     status, body = await rooms.health("readyz")
     assert (status, body["checks"]) == (200, {"rabbitmq": "ok", "mongodb": "ok"})
     assert 'parley_requests_handled_total{outcome="ok",type="room.create"}' in await rooms.metrics()
+
+
+async def test_what_changed_nothing_is_remembered_by_its_client_id(caller: Caller) -> None:
+    """Stored like any other: sent again when it would change something, it does not, also among rivals."""
+    room_id = await make(caller, name="Tea")
+    same = UpdateRoom(room_id=room_id, name="Tea", client_id="no-change")
+    others = [UpdateRoom(room_id=room_id, name="Tea", client_id=f"rival-{number}") for number in range(5)]
+    answers = await asyncio.gather(*(caller.ask("alice", command) for command in (same, *others)))
+    assert {answer["room"]["version"] for answer in answers} == {1}
+    await caller.ask("alice", UpdateRoom(room_id=room_id, name="Coffee"))
+    for command in (same, *others):
+        answer = await caller.ask("alice", command)
+        assert (answer["room"]["name"], answer["room"]["version"]) == ("Coffee", 2)
+    assert await caller.refusal("alice", UpdateRoom(room_id=room_id, name="x", client_id="no-change")) == "conflict"
+
+
+async def test_favorites_remember_what_changed_nothing(caller: Caller) -> None:
+    """Before there is anything to remember beside, and after."""
+    room_id = await make(caller, "zoe")
+
+    def toggle(client_id: str, *, favorite: bool) -> ToggleFavorite:
+        return ToggleFavorite(kind=FavoriteKind.ROOM, id=room_id, favorite=favorite, client_id=client_id)
+
+    assert (await caller.ask("zoe", toggle("1", favorite=False)))["version"] == 0
+    assert (await caller.ask("zoe", toggle("2", favorite=True)))["version"] == 1
+    assert (await caller.ask("zoe", toggle("3", favorite=True)))["version"] == 1
+    again = await caller.ask("zoe", toggle("1", favorite=False))
+    assert (again["version"], len(again["favorites"])) == (1, 1)
+    assert (await caller.ask("zoe", toggle("4", favorite=False)))["version"] == 2
+    again = await caller.ask("zoe", toggle("3", favorite=True))
+    assert (again["version"], again["favorites"]) == (2, [])

@@ -60,6 +60,7 @@ class TestRemarks:
         joined = await alice.said(room["id"], "bob joined")
         assert (joined.data["type"], joined.data["sender"]["id"]) == ("system", "system")
         assert joined.data["metadata"] == {"event": "member.added", "user_ids": ["bob"]}
+        assert "client_id" not in joined.data  # nobody has sent it
         await bob.expect("room.subscribed", room_id=room["id"])
         await service("DELETE", f"/v1/rooms/{room['id']}/members/bob")
         await alice.said(room["id"], "bob left")
@@ -67,7 +68,10 @@ class TestRemarks:
         await service("PUT", f"/v1/rooms/{room['id']}/members", {"members": members})
         await alice.said(room["id"], "u0, u1, u2 and 2 others joined")
         history = await alice.history(room["id"])
-        assert [message.seq for message in history.messages] == [1, 2, 3, 4]
+        assert [(message.seq, message.client_id) for message in history.messages] == [(n, None) for n in (1, 2, 3, 4)]
+        own = await alice.send(room["id"], "mine", client_id="my-own")
+        shown = await alice.call("message.get", {"message_id": own.message_id})
+        assert shown["client_id"] == "my-own"
 
     async def test_a_group_says_nothing(self, client: ClientOf) -> None:
         """Its members do that themselves."""

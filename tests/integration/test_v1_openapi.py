@@ -5,12 +5,12 @@ import pytest
 from deploy.embedded.stack import Stack
 from services.gateway.schemas.examples import MESSAGE, ROOM
 from services.gateway.schemas.openapi import openapi
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 from shared.auth import issue_token
 from tests.harness.explorer import explore
 from tests.harness.scene import OUTING, PARTICIPATION, scene
 
-DOCUMENT = openapi(ROUTES)
+DOCUMENT = openapi(ROUTES, PASSES)
 CALLERS = {
     "GET /v1/audit": "admin",
     "POST /v1/integration/events": "service",

@@ -13,6 +13,7 @@ from services.gateway.delivered import Delivered
 from services.gateway.fanout import Fanout
 from services.gateway.feeds import Feed
 from services.gateway.hub import Hub
+from services.gateway.linking import Linking
 from services.gateway.naming import Naming
 from services.gateway.native import NATIVE
 from services.gateway.watching import Watching
@@ -23,6 +24,7 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Requests
 from shared.contracts.envelope import Actor
 from shared.contracts.timeline import RoomSyncView
+from shared.links import Links
 from shared.service import Tasks
 
 ROOM = "room"
@@ -67,7 +69,8 @@ async def gateway() -> tuple[Hub, Fanout]:
     requests = Requests(consumer, publisher, name="simulation", shards=1, timeout=1.0, max_pending=1)
     hub = Hub(per_user=1e9, in_total=1e9, heartbeat=25.0)
     delivered, naming = Delivered(hub, requests, max_members=100), Naming(hub, requests, tasks)
-    return hub, Fanout(hub, consumer, requests, Watching(hub, requests), delivered, naming)
+    linking = Linking(Links("s" * 32, 3600), lambda: 0.0)
+    return hub, Fanout(hub, consumer, requests, Watching(hub, requests), delivered, naming, linking)
 
 
 @dataclass(eq=False, repr=False)

@@ -5,11 +5,24 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from services.messages.domain import plan
-from services.messages.state import Clearing, Limits, Marks, Message, Plan, Request, Revision, Snapshot, Timeline, Write
+from services.messages.state import (
+    Clearing,
+    FileKey,
+    Limits,
+    Marks,
+    Message,
+    Plan,
+    Request,
+    Revision,
+    Snapshot,
+    Timeline,
+    Write,
+)
 from shared.contracts.base import View
 from shared.contracts.content import MessageView
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import MediaView
 from shared.contracts.membership import Role, RoomAccess, RoomType
 from shared.contracts.messages import MessageCommand, SendMessage
 from shared.contracts.timeline import ChangedView, SentView
@@ -48,6 +61,7 @@ class World:
     marks: dict[tuple[str, str], Marks] = field(default_factory=dict)
     clearings: dict[str, Clearing] = field(default_factory=dict)
     revisions: dict[tuple[str, int], Revision] = field(default_factory=dict)
+    files: dict[FileKey, MediaView | None] = field(default_factory=dict)
     requests: int = 0
 
     def request(self, who: str | Actor, command: MessageCommand) -> Request:
@@ -58,7 +72,9 @@ class World:
     def plan(self, requests: list[Request], now: datetime = START) -> Plan:
         """Decide a batch on a snapshot of everything."""
         timelines = {room_id: self.timelines.get(room_id, Timeline()) for room_id in self.access}
-        snapshot = Snapshot(dict(self.access), timelines, dict(self.messages), dict(self.marks), dict(self.clearings))
+        snapshot = Snapshot(
+            dict(self.access), timelines, dict(self.messages), dict(self.marks), dict(self.clearings), dict(self.files)
+        )
         return plan(requests, snapshot, now, LIMITS)
 
     def apply(self, decided: Plan) -> None:

@@ -1,7 +1,7 @@
 """Rooms in memory, for tests of the rules: decisions are applied to it as the repository does to the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,7 +45,7 @@ class World:
         actor = Actor(id=actor) if isinstance(actor, str) else actor
         self.commands = number = self.commands + 1
         change = self.decide(actor, command, request or f"test.{number}", START + timedelta(seconds=number))
-        self.apply(change)
+        self.apply(change, room_id_of(command, actor, command.client_id or request or f"test.{number}"))
         return change.result
 
     def decide(self, actor: Actor, command: RoomCommand, request: str, now: datetime) -> Change:
@@ -68,10 +68,12 @@ class World:
         )
         return decide(case, command, CHANGES[type(command)])
 
-    def apply(self, change: Change) -> None:
-        """Write what was decided."""
+    def apply(self, change: Change, room_id: str) -> None:
+        """Write what was decided about a room."""
         room = change.room
         if room is None:
+            if change.applied is not None:
+                self.rooms[room_id] = replace(self.rooms[room_id], applied=change.applied)
             assert not (*change.joined, *change.changed, *change.left, *change.events)
             return
         self.rooms[room.id] = room

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from services.messages import access as module
-from services.messages.access import AccessCache
+from shared import access as module
+from shared.access import AccessCache
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import RoomAccess
 from tests.unit.messages_world import access

@@ -9,17 +9,17 @@ from typing import NamedTuple
 import pytest
 
 from services.gateway import native
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 from shared.contracts import integration, notifications
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/domain.md"
 CODE = re.compile(r"`([^`]+)`")
-ELSEWHERE = re.compile(r"spoken by the dialects|media service")
+ELSEWHERE = re.compile(r"spoken by the dialects")
 """What is honestly not of the domain needs no test here."""
 
 SPOKEN = {*native.ON, *native.LOCAL, *native.EMIT, *native.TELL}
-V1 = {f"{route.method} {route.path}" for route in ROUTES}
+V1 = {f"{route.method} {route.path}" for route in ROUTES} | {f"{row.method} {row.path}" for row in PASSES}
 OTHERS = {
     *(*integration.EXTERNALS, *notifications.EVENTS),
     *("error", "GET /ws", "GET /readyz", "GET /metrics"),

@@ -3,6 +3,7 @@
 from services.messages.state import Plan
 from shared.contracts.base import Event
 from shared.contracts.envelope import Actor
+from shared.contracts.media import MediaCleared
 from shared.contracts.messages import ClearTimeline, DeleteMessage, EditMessage, MessageCommand, SendMessage
 from shared.contracts.notifications import ActNoted, MessageNoted, MessageUnnoted, Reason
 from tests.unit.messages_world import DIRECT, ROOM, World
@@ -69,8 +70,9 @@ class TestUnnoted:
         """All up to there, and it is an act."""
         world = World()
         world.send("mia", "@max hi")
-        unnoted, act = notes(world.do("olga", ClearTimeline(room_id=ROOM)))
+        unnoted, unshown, act = notes(world.do("olga", ClearTimeline(room_id=ROOM)))
         assert unnoted == MessageUnnoted(room_id=ROOM, seq=1)
+        assert unshown == MediaCleared(room_id=ROOM, rev=2, seq=1)
         assert isinstance(act, ActNoted)
         assert (act.actor_id, act.act, act.message_id, act.target_id) == ("olga", "timeline.clear", None, None)
 

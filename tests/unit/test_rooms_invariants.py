@@ -1,20 +1,23 @@
 """What holds whatever happens to a room: repeated commands change nothing, and a room stays whole."""
 
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.rooms.rules import APPLIED
+from services.rooms.domain import APPLIED
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.membership import Role
 from shared.contracts.rooms import (
     AddMember,
+    CloseRoom,
     CreateRoom,
     DeleteRoom,
     LeaveRoom,
+    MuteMember,
     RemoveMember,
     RoomCommand,
     SetRole,
@@ -58,6 +61,42 @@ class TestRepetition:
         room, members, events = world.rooms[group], dict(world.members[group]), len(world.events)
         assert world.do("alice", command, request="gateway.1") == first
         assert (world.rooms[group], world.members[group], len(world.events)) == (room, members, events)
+
+    @pytest.mark.parametrize(
+        ("same", "since"),
+        [
+            (UpdateRoom(room_id="?", name="dev"), UpdateRoom(room_id="?", name="ops")),
+            (AddMember(room_id="?", user_id="carol"), RemoveMember(room_id="?", user_id="carol")),
+            (
+                SetRole(room_id="?", user_id="carol", role=Role.MEMBER),
+                SetRole(room_id="?", user_id="carol", role=Role.ADMIN),
+            ),
+            (MuteMember(room_id="?", user_id="carol", muted=False), MuteMember(room_id="?", user_id="carol")),
+            (CloseRoom(room_id="?", closed=False), CloseRoom(room_id="?")),
+        ],
+        ids=lambda command: command.TYPE,
+    )  # fmt: skip
+    def test_what_changed_nothing_changes_nothing_later(
+        self, world: World, group: str, same: RoomCommand, since: RoomCommand
+    ) -> None:
+        """It is remembered by its client_id, so that it does not undo what has followed it."""
+        world.do("alice", UpdateRoom(room_id=group, name="dev"))
+        same = same.model_copy(update={"room_id": group, "client_id": "1"})
+        version = world.rooms[group].version
+        world.do("alice", same)
+        assert world.rooms[group].version == version
+        world.do("alice", since.model_copy(update={"room_id": group}))
+        room, members = world.rooms[group], dict(world.members[group])
+        with suppress(ChatError):  # that its effect is undone
+            world.do("alice", same)
+        assert (world.rooms[group], world.members[group]) == (room, members)
+
+    def test_what_has_no_client_id_and_changed_nothing_leaves_no_trace(self, world: World, group: str) -> None:
+        """Whoever only looks for a room by making it must not let it forget others' commands."""
+        world.do("alice", UpdateRoom(room_id=group, name="dev"))
+        room = world.rooms[group]
+        world.do("alice", UpdateRoom(room_id=group, name="dev"))
+        assert world.rooms[group] == room
 
     def test_one_client_id_for_two_commands_is_a_conflict(self, world: World, group: str) -> None:
         """The second is not taken for the first."""

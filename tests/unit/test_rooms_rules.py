@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.rooms.rules import APPLIED
+from services.rooms.domain import APPLIED
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ErrorCode
 from shared.contracts.membership import LeftView, MemberResult, Role, RoomResult, RoomType

@@ -64,7 +64,7 @@ class TestOpenApi:
         validate(document, cls=OpenAPIV31SpecValidator)
         assert all(at(document, reference) for reference in references(document))
         operations = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
-        assert len(operations) == len(set(operations)) == len(dialect.routes)
+        assert len(operations) == len(set(operations)) == len(dialect.routes) + len(dialect.uploads)
         assert all(re.fullmatch(r"\w+", name) for name in operations)
 
     @routes
@@ -100,6 +100,17 @@ class TestOpenApi:
         assert ({"401", "403"} <= responses.keys()) == (not route.public)
         assert ("429" in responses) == route.counted
         assert ({"503", "504"} <= responses.keys()) == any(asks_of(route.steps))
+
+    @pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect.uploads])
+    def test_uploads(self, name: str) -> None:
+        """A form goes in; what comes out is the dialect's, and so is what goes wrong."""
+        for row in DIALECTS[name].uploads:
+            operation = OPENAPI[name]["paths"][row.path][row.method.lower()]
+            assert operation["requestBody"]["content"]["multipart/form-data"]["schema"]["required"] == ["file"]
+            good = operation["responses"][str(row.status)]["content"]["application/json"]
+            self.check(name, good)
+            assert good["example"]["mediaUrl"].startswith("https://")
+            assert {"400", "401", "403", "409", "413", "429", "503"} <= operation["responses"].keys()
 
     @routes
     def test_who_may(self, name: str, route: Route) -> None:

@@ -11,6 +11,7 @@ from shared.bus.topology import (
     EVENTS,
     EXCHANGES,
     INTEGRATION,
+    LATER,
     QUERIES,
     Queue,
     command_key,
@@ -118,6 +119,33 @@ def test_commands_survive() -> None:
             assert queue.arguments["x-overflow"] == "reject-publish"
             assert queue.arguments["x-dead-letter-exchange"] == DEAD
             assert queue.arguments["x-delivery-limit"] >= 20
+
+
+def test_what_is_put_off_comes_back_to_its_queue_and_is_not_lost_on_the_way() -> None:
+    """By its own key, whatever that is; the broker holds it until its queue has taken it."""
+    (name,) = bound(LATER, "messages.0", durable_queues(4))
+    arguments = next(queue for queue in durable_queues(4) if queue.name == name).arguments
+    assert arguments["x-dead-letter-exchange"] == COMMANDS
+    assert "x-dead-letter-routing-key" not in arguments
+    assert arguments["x-queue-type"] == "quorum"
+    # What is dead-lettered at least once must be refused, not dropped, when there is too much of it.
+    assert (arguments["x-dead-letter-strategy"], arguments["x-overflow"]) == ("at-least-once", "reject-publish")
+    assert 0 < arguments["x-message-ttl"] <= 5000
+
+
+def test_every_queue_is_bounded() -> None:
+    """Whoever does not read: what is past the bound is refused, or makes the oldest go."""
+    for queue in (*durable_queues(4), events_queue("some", "x"), overflow_queue("some"), replies_queue("some")):
+        assert queue.arguments.get("x-max-length") or queue.arguments.get("x-max-length-bytes"), queue.name
+        assert queue.arguments["x-overflow"] in {"drop-head", "reject-publish"}, queue.name
+
+
+def test_events_that_must_not_be_lost_are_dead_letters_past_their_bound() -> None:
+    """They do not hold up who publishes: the same events go to others, who read them."""
+    for queue in durable_queues(4):
+        if queue.name.startswith("events."):
+            assert queue.arguments["x-overflow"] == "drop-head"
+            assert queue.arguments["x-dead-letter-exchange"] == DEAD
 
 
 def test_a_processs_own_queues_go_with_it_and_drop_the_oldest() -> None:

@@ -18,6 +18,7 @@ from services.gateway.dialects.eventchat_shapes import (
     InChat,
     Joined,
     Marked,
+    Media,
     Message,
     MessageOf,
     Messages,
@@ -54,6 +55,7 @@ from services.gateway.dialects.rows import (
     Say,
     Type,
     Unfollow,
+    Upload,
     dialect,
     look_up,
 )
@@ -323,6 +325,7 @@ EVENTCHAT = dialect(
         Route("PATCH", "/chat/message", Edit, EDIT, Message, "Change a message.", of="message"),
         Route("DELETE", "/chat/message/{messageId}", MessageOf, DELETE, Gone, "Delete a message."),
     ),
+    uploads=(Upload("/chat/media", Media, "Upload a file, to be shown by a message."),),
     failure=Say("error", Failed),
     problem=DetailedProblem,
 )

@@ -197,6 +197,23 @@ class Message(Shape):
     deletedAt: str | None = at("deleted_at")
 
 
+class Media(Shape):
+    """A file that was uploaded; its `mediaUrl` is what a message takes. Until it is `ready`, no message does."""
+
+    mediaId: str = at("file.id")
+    mediaUrl: str = at("url")
+    thumbnailUrl: str | None = at("thumbnail_url", omit=True)
+    type: str = at("file.kind")
+    status: str = at("file.state")
+    fileName: str = at("file.name")
+    fileSize: int = at("file.size")
+    mimeType: str = at("file.mime_type")
+    width: int | None = at("file.width", omit=True)
+    height: int | None = at("file.height", omit=True)
+    duration: float | None = at("file.duration", omit=True)
+    createdAt: str = at("file.created_at")
+
+
 class Participant(Shape):
     """Somebody in a chat."""
 

@@ -14,6 +14,7 @@ from services.gateway.dialects.outing_shapes import (
     Joined,
     Left,
     Marked,
+    Media,
     Member,
     MembersOf,
     Message,
@@ -47,6 +48,7 @@ from services.gateway.dialects.rows import (
     Step,
     Type,
     Unfollow,
+    Upload,
     dialect,
 )
 from services.gateway.dialects.shapes import DetailedProblem, Failed, Nothing
@@ -246,6 +248,7 @@ OUTING = dialect(
             of="result",
         ),
     ),
+    uploads=(Upload("/messages/upload", Media, "Upload a file, to be shown by a message."),),
     failure=Say("error", Failed),
     problem=DetailedProblem,
 )

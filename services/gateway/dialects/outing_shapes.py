@@ -166,6 +166,24 @@ class Message(Shape):
     updatedAt: str = at("deleted_at", otherwise=("edited_at", "created_at"))
 
 
+class Media(Shape):
+    """A file that was uploaded; its `mediaUrl`, the same as its `secure_url`, is what a message takes."""
+
+    secure_url: str = at("url")
+    url: str = at("url")
+    mediaUrl: str = at("url")
+    thumbnailUrl: str | None = at("thumbnail_url")
+    public_id: str = at("file.id")
+    type: str = at("file.kind")
+    status: str = at("file.state")
+    mediaDuration: float | None = at("file.duration")
+    fileSize: int = at("file.size")
+    fileName: str = at("file.name")
+    mimeType: str = at("file.mime_type")
+    width: int | None = at("file.width", omit=True)
+    height: int | None = at("file.height", omit=True)
+
+
 class Chat(Shape):
     """An outing's chat. `members` are the first of them, where there are many."""
 

@@ -313,6 +313,20 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A REST endpoint that takes a file, as a form: the media service does, and tells what it is when it is ready.
+
+    The response is taken from that (`file`, a `MediaView`), and where it is: `url`, and `thumbnail_url` if it has one.
+    """
+
+    path: str
+    shape: type[Shape]
+    summary: str
+    method: str = "POST"
+    status: int = 201
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """A client API.
 
@@ -336,6 +350,7 @@ class Dialect:
     bearer: bool = False
     """Whether the token in the `auth` of a connection must have its scheme (`Bearer `) before it."""
     refresh: tuple[Refresh, ...] = ()
+    uploads: tuple[Upload, ...] = ()
     prefix: str = ""
     """A path below which what is no endpoint is refused in its words, too."""
     undecided: bool = False

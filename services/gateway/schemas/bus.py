@@ -15,6 +15,7 @@ from shared.bus.topology import (
     EXCHANGES,
     GATEWAY_KEYS,
     INTEGRATION,
+    LATER,
     QUERIES,
     REPLIES,
     Queue,
@@ -63,6 +64,7 @@ def bus_channels(components: Components, shards: int) -> JSON:
     channels["replies"] = _route(REPLIES, PROCESS, "Results and errors, to who asked.", replies, components)
     channels["integration"] = _integration(components)
     channels["dead"] = _route(DEAD, "{key}", "What could not be handled, under its original key.", [], components)
+    channels["later"] = _route(LATER, "{key}", "Commands that are tried again, under their own key.", [], components)
     queues = (*durable_queues(shards), events_queue(PROCESS, *GATEWAY_KEYS), replies_queue(PROCESS))
     return channels | {f"queue.{_name(queue)}": _queue(queue) for queue in queues}
 

@@ -5,7 +5,8 @@ What every operation shares (who asks, for which tenant, under which key, and ho
 
 from collections.abc import Callable, Iterable
 
-from services.gateway.rows import Contract, Route
+from services.gateway.rows import Contract, Pass, Route
+from services.gateway.schemas import files
 from services.gateway.schemas.components import JSON, Components, summary_of, without
 from services.gateway.schemas.errors import error_table, example_error
 from services.gateway.schemas.examples import example
@@ -21,6 +22,7 @@ BODILESS = frozenset({"GET", "DELETE"})
 TAGS = {
     "rooms": "Rooms, their members, the people in them.",
     "messages": "The timeline of a room: messages, reactions, receipts, what has changed.",
+    "media": "Files: uploads, downloads, and what is known of them (docs/media.md).",
     "operations": "Health, metrics and these documents. No token is needed.",
 }
 
@@ -39,6 +41,7 @@ SCHEMES: JSON = {
     "token": {"type": "apiKey", "in": "query", "name": "token"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "token"},
 }
+LINKED: JSON = {**SCHEMES, "link": files.LINK_SCHEME}
 TENANT_TAG: JSON = {
     "name": "x-tenant-tag",
     "in": "header",
@@ -49,15 +52,19 @@ TENANT_TAG: JSON = {
 }
 
 
-def openapi(routes: Iterable[Route]) -> JSON:
-    """The document for a table of routes."""
+def openapi(routes: Iterable[Route], passes: Iterable[Pass] = ()) -> JSON:
+    """The document for a table of routes, and of what is passed on."""
     components = Components()
     paths: dict[str, JSON] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+    error = components.put("ErrorBody", _error_body(components))
+    named = {status: response_name(status) for status in all_statuses()}
+    for row in passes:
+        made = files.operation(row, components, error, named, SECURITY)
+        paths.setdefault(row.path, {})[row.method.lower()] = made
     for path, (summary, kind) in OPERATIONS.items():
         paths[path] = {"get": _health(path, summary, kind)}
-    error = components.put("ErrorBody", _error_body(components))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,7 +86,7 @@ def openapi(routes: Iterable[Route]) -> JSON:
                 response_name(status): refusal(status, error, lambda code: {"error": example_error(code)})
                 for status in all_statuses()
             },
-            "securitySchemes": SCHEMES,
+            "securitySchemes": LINKED,
         },
         "x-errors": error_table(),
     }

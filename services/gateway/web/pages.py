@@ -22,7 +22,7 @@ from services.gateway.schemas.components import JSON
 from services.gateway.schemas.dialects.asyncapi import asyncapi as sockets_of
 from services.gateway.schemas.dialects.openapi import openapi as endpoints_of
 from services.gateway.schemas.openapi import openapi
-from services.gateway.v1 import ROUTES
+from services.gateway.v1 import PASSES, ROUTES
 
 HERE = Path(__file__).parent
 SHARED_HEADERS = {
@@ -78,7 +78,7 @@ def add_pages(app: web.Application, shards: int) -> None:
 def _pages(shards: int) -> dict[str, Page | LatePage]:
     return {
         **_dialect_pages(),
-        "/openapi.json": _document(openapi(ROUTES)),
+        "/openapi.json": _document(openapi(ROUTES, PASSES)),
         "/asyncapi.json": _document(asyncapi(shards)),
         "/docs": docs_page(),
     }

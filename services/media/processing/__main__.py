@@ -38,7 +38,7 @@ def _work(source: Path, room: Path, kind: MediaKind, mime_type: str, bounds: Bou
 
         return look_at_video(source, room, mime_type, bounds)
     if kind is MediaKind.AUDIO:
-        from services.media.processing.film import listen_to_audio
+        from services.media.processing.sound import listen_to_audio
 
         return listen_to_audio(source, mime_type)
     from services.media.processing.documents import check

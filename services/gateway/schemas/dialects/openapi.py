@@ -2,7 +2,7 @@
 
 import re
 
-from services.gateway.dialects.rows import Dialect, Route, asks_of
+from services.gateway.dialects.rows import Dialect, Route, Upload, asks_of
 from services.gateway.schemas.components import JSON, summary_of, without
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.dialects.rehearsal import PARAMETER, Rehearsal, shown
@@ -21,6 +21,12 @@ from services.gateway.schemas.openapi import (
 from shared.contracts.base import Command
 from shared.contracts.errors import ERRORS, ErrorCode
 
+FORM: JSON = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary", "description": "The bytes."}},
+    "required": ["file"],
+}
+
 
 def openapi(dialect: Dialect) -> JSON:
     """The document of one dialect."""
@@ -32,6 +38,8 @@ def openapi(dialect: Dialect) -> JSON:
     for route in dialect.routes:
         operation = _Operation(route, components, rehearsal)
         paths.setdefault(PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = operation.document()
+    for upload in dialect.uploads:
+        paths.setdefault(upload.path, {})[upload.method.lower()] = _upload(upload, components, rehearsal)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -144,7 +152,27 @@ class _Operation:
         return responses
 
 
-def _name_of(route: Route) -> str:
+def _upload(upload: Upload, components: DialectComponents, rehearsal: Rehearsal) -> JSON:
+    """A row that takes a file, as an operation."""
+    good: JSON = {"schema": components.ref(upload.shape), **shown(lambda: rehearsal.takes(upload))}
+    statuses = sorted({ERRORS[code].status for code in ErrorCode if code is not ErrorCode.NOT_FOUND})
+    refused = {str(status): {"$ref": f"#/components/responses/{response_name(status)}"} for status in statuses}
+    return {
+        "operationId": _name_of(upload),
+        "tags": [rehearsal.dialect.name],
+        "summary": upload.summary,
+        "description": "The file is the part `file`, or the first part that has a file name. What it is, it tells by "
+        "itself; the answer comes when it can be shown.",
+        "parameters": [{"$ref": "#/components/parameters/TenantTag"}],
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}},
+        "responses": {
+            str(upload.status): {"description": summary_of(upload.shape), "content": {"application/json": good}},
+            **refused,
+        },
+    }
+
+
+def _name_of(route: Route | Upload) -> str:
     path = PARAMETER.sub(r"by_\1", route.path)
     return re.sub(r"\W+", "_", f"{route.method.lower()}{path}").rstrip("_")
 

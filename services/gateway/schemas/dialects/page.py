@@ -49,7 +49,7 @@ def index_page(dialects: Iterable[Dialect]) -> str:
             len(
                 {row.name for rows in dialect.emit.values() for row in rows} | {row.say.name for row in dialect.refresh}
             ),
-            len(dialect.routes),
+            len(dialect.routes) + len(dialect.uploads),
             _documents(dialect.name, "dialects/"),
         )
         for dialect in dialects
@@ -104,6 +104,9 @@ def _endpoints(dialect: Dialect, shapes: "_Shapes") -> Rows:
         does_ = does(route.steps) if route.steps else ""
         summary = f"{route.summary}{public}{counted}"
         yield f"`{route.method} {route.path}`", shapes.fields(route.wire), does_, _answer(route, shapes), summary
+    for upload in dialect.uploads:
+        answer = f"{upload.status}: {shapes.name(upload.shape)}"
+        yield f"`{upload.method} {upload.path}`", "a form with `file`", "`POST /v1/media`", answer, upload.summary
 
 
 def _answer(route: Route, shapes: "_Shapes") -> str:

@@ -16,13 +16,13 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.dialects import errors
-from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Wire
+from services.gateway.dialects.rows import Dialect, Emit, Greet, Keep, On, Refresh, Route, Say, Step, Upload, Wire
 from services.gateway.dispatch import Answered
 from services.gateway.native import ReadyRoom
 from services.gateway.schemas.components import JSON, Components
 from services.gateway.schemas.dialects.models import DialectComponents, spellings
 from services.gateway.schemas.errors import example_error
-from services.gateway.schemas.examples import MESSAGE, MOMENT, ROOM, SHOWN, VALUES, Story, example, fits
+from services.gateway.schemas.examples import FILE, MESSAGE, MOMENT, ROOM, SHOWN, VALUES, Story, example, fits
 from services.gateway.sio import packets
 from services.gateway.sio.voice import DialectVoice, said
 from services.gateway.steps import Steps
@@ -30,6 +30,7 @@ from services.gateway.voices import About, about
 from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
+from shared.contracts.media import MediaState, MediaView
 from shared.contracts.membership import RoomType, RoomView
 from shared.contracts.messages import TimelineEvent
 from shared.contracts.people import FavoritesUpdated
@@ -62,6 +63,8 @@ STORY = Story(
     shown=SHOWN | {"external", "first_name", "last_name", "user", "metadata", "total", "read_from"},
 )
 """What services answer, told so that what dialects show of it is there."""
+
+LINK = f"https://chat.example.com/v1/media/{FILE}/{{}}?expires=1767610800&signature=4c1f0a9be2d37586"
 
 SENT: dict[str, Any] = {
     "room_id": ROOM,
@@ -198,6 +201,12 @@ class Rehearsal:
         """The body of a response."""
         say = Say("", row.shape, row.of, many=row.many)
         return _at_the_moment(orjson.loads(said(say, self.requested(row))))
+
+    def takes(self, row: Upload) -> Any:
+        """The body of a response to an upload."""
+        file = {**self.view(MediaView), "state": str(MediaState.READY)}
+        known = {"file": file, "url": LINK.format("original"), "thumbnail_url": LINK.format("medium")}
+        return _at_the_moment(orjson.loads(said(Say("", row.shape), known)))
 
     def fails(self, code: ErrorCode, event: str) -> Any:
         """The payload of an error on a socket."""

@@ -1,7 +1,7 @@
 """What the rooms service says of who may enter where, remembered until it says otherwise.
 
-Room events drop what is remembered; a refusal is never answered from memory (services.messages.handlers looks up
-again first), so a member who was just added is let in at once.
+Room events drop what is remembered; a refusal is never answered from memory (who is about to refuse looks up again
+first), so a member who was just added is let in at once.
 """
 
 import asyncio
