@@ -21,13 +21,14 @@ from aiohttp.streams import StreamReader
 from services.media import resuming as rules
 from services.media.bodies import Bodies, BrokenOff, chunks_of, cut
 from services.media.http import Handler, actor_of, error_response, failure_of
-from services.media.intake import Intake, head_of, joined, now
+from services.media.intake import Intake, head_of, joined
 from services.media.names import safe_name
 from services.media.records import Media
 from services.media.refusals import Refused
 from services.media.repository import Repository
 from services.media.sniffing import HEAD
 from services.media.storage.store import Store
+from services.media.times import now
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.media import MediaState
