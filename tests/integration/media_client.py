@@ -116,6 +116,11 @@ class MediaProcess:
     log: Path
     alice: Uploader
 
+    def peak_bytes(self) -> int:
+        """The most memory the process has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
     async def terminate(self) -> None:
         """SIGTERM, and return once it has ended."""
         await self.process.kill(signal.SIGTERM)

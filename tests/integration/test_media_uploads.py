@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -205,6 +206,23 @@ async def test_a_tenant_has_so_much_space(media_with: MediaWith, kept: Kept, ten
         return len(await kept.media(tenant)) == 1
 
     await until(one, "the others are gone")
+
+
+async def test_large_files_are_never_in_memory(media_with: MediaWith) -> None:
+    """A process that takes five of them at once grows by less than half of one."""
+    media = await media_with(MAX_UPLOAD_SIZE=100 * MEGABYTE, MEDIA_PROCESSES=1)
+    size = 60
+    line = text(MEGABYTE)
+
+    async def lines() -> AsyncIterator[bytes]:
+        for _ in range(size):
+            yield line
+
+    assert (await media.alice.upload(b"hello")).status == 201
+    before = media.peak_bytes()
+    answers = await asyncio.gather(*(media.alice.upload(lines()) for _ in range(5)))
+    assert [answer.body["size"] for answer in answers] == [size * MEGABYTE] * 5
+    assert media.peak_bytes() - before < size // 2 * MEGABYTE
 
 
 # ── who asks, and what for ───────────────────────────────────────────────────────────────────────────────────────────
