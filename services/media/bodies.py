@@ -1,8 +1,8 @@
 """The bodies of requests as they come: what breaks off says so in one way, and none is waited for without end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -14,6 +14,8 @@ IDLE = 30.0
 """Seconds in which something has to come."""
 
 
+CONTINUE = "100-continue"
+WELCOMED = "welcomed"
 RESTART = "The server restarts: send it again."
 
 
@@ -28,8 +30,8 @@ class Bodies:
         self._open: set[StreamReader] = set()
         self._leaving = False
 
-    @contextmanager
-    def reading(self, request: web.Request) -> Iterator[StreamReader]:
+    @asynccontextmanager
+    async def reading(self, request: web.Request) -> AsyncIterator[StreamReader]:
         """A request's body, while it is read.
 
         Raises:
@@ -37,6 +39,7 @@ class Bodies:
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise ChatError(ErrorCode.INVALID, "Content-Encoding is not taken here: send the file as it is.")
+        await _welcome(request)
         content = request.content
         self._open.add(content)
         if self._leaving:
@@ -51,6 +54,24 @@ class Bodies:
         self._leaving = True
         for content in self._open:
             cut(content, RESTART)
+
+
+async def expect_later(request: web.Request) -> None:
+    """Say nothing yet to `Expect: 100-continue` (RFC 9110 section 10.1.1): a refusal comes before the body."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != CONTINUE:
+        raise web.HTTPExpectationFailed
+
+
+def is_awaited(request: web.Request) -> bool:
+    """Whether a client still waits to be told that its body is wanted."""
+    return request.headers.get(hdrs.EXPECT, "").lower() == CONTINUE and not request.get(WELCOMED, False)
+
+
+async def _welcome(request: web.Request) -> None:
+    if is_awaited(request):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response has not begun
+        request[WELCOMED] = True
 
 
 def cut(content: StreamReader, why: str) -> None:

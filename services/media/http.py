@@ -13,6 +13,7 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel
 
+from services.media.bodies import is_awaited
 from services.media.refusals import Refused, error_of
 from shared.auth import Vouchers
 from shared.bus.codec import to_json
@@ -175,6 +176,13 @@ def failure_of(error: Exception, request: web.Request) -> ChatError:
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever goes wrong in a handler becomes a response in the one error shape."""
+    response = await _answer(request, handler)
+    if is_awaited(request) and not response.prepared:
+        response.force_close()  # a body that was not asked for may come or not: nobody knows what follows
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPNotFound:

@@ -14,13 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.streams import StreamReader
 
 from services.media import resuming as rules
-from services.media.bodies import Bodies, BrokenOff, chunks_of, cut
+from services.media.bodies import Bodies, BrokenOff, chunks_of, cut, expect_later
 from services.media.http import Handler, actor_of, error_response, failure_of
 from services.media.intake import Intake, head_of, joined
 from services.media.names import safe_name
@@ -59,7 +60,7 @@ class Tus:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve them."""
-        add = app.router.add_route
+        add = partial(app.router.add_route, expect_handler=expect_later)
         for path in (PATH, f"{PATH}/{UPLOAD_ID}"):
             add(hdrs.METH_OPTIONS, path, self.describe)
         add(hdrs.METH_POST, PATH, self._answering(self.create))
@@ -197,7 +198,7 @@ class Tus:
 
     async def _receive(self, request: web.Request, media: Media, checksum: rules.Checksum | None) -> Media:
         """Take what a request brings; the upload as it is then."""
-        with self._bodies.reading(request) as content:
+        async with self._bodies.reading(request) as content:
             try:
                 media = await self._add(media, content, checksum)
                 return await self._finish(media) if media.received == media.length else media

@@ -259,6 +259,24 @@ async def test_what_is_not_there_is_answered_as_everywhere(
     assert (answer.status, answer.error) == (status, code)
 
 
+@pytest.mark.parametrize(("length", "begins"), [(len(PDF), "HTTP/1.1 100 Continue"), (10**9, "HTTP/1.1 413 ")])
+async def test_a_body_is_asked_for_only_where_it_is_wanted(length: int, begins: str, alice: Uploader) -> None:
+    """Of clients that wait for it: `Expect: 100-continue`."""
+    where = urlsplit(alice.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    headers = {**alice.headers, "Host": "x", "Expect": "100-continue", "Content-Length": str(length)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"POST /v1/media HTTP/1.1\r\n{lines}\r\n".encode())
+    assert (await reader.readline()).decode().startswith(begins)
+    if length == len(PDF):
+        writer.write(PDF)
+        assert await reader.readline() == b"\r\n"
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
+    else:
+        assert b"connection: close" in (await reader.readuntil(b"\r\n\r\n")).lower()
+    writer.close()
+
+
 async def test_large_headers_end_the_connection_only(alice: Uploader) -> None:
     """The process goes on."""
     answer = await alice.send("POST", "/v1/media", b"x", X_Large="x" * 20_000)
