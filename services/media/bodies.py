@@ -1,8 +1,8 @@
 """The bodies of requests as they come: what breaks off says so in one way, and none is waited for without end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -14,6 +14,11 @@ IDLE = 30.0
 """Seconds in which something has to come."""
 
 
+CONTINUE = "100-continue"
+WELCOMED = "welcomed"
+RESTART = "The server restarts: send it again."
+
+
 class BrokenOff(ChatError):  # noqa: N818 - what became of a body
     """A body ended before its end: what has come of it is all there will be."""
 
@@ -23,11 +28,10 @@ class Bodies:
 
     def __init__(self) -> None:
         self._open: set[StreamReader] = set()
-        self._none = asyncio.Event()
-        self._none.set()
+        self._leaving = False
 
-    @contextmanager
-    def reading(self, request: web.Request) -> Iterator[StreamReader]:
+    @asynccontextmanager
+    async def reading(self, request: web.Request) -> AsyncIterator[StreamReader]:
         """A request's body, while it is read.
 
         Raises:
@@ -35,24 +39,39 @@ class Bodies:
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise ChatError(ErrorCode.INVALID, "Content-Encoding is not taken here: send the file as it is.")
+        await _welcome(request)
         content = request.content
         self._open.add(content)
-        self._none.clear()
+        if self._leaving:
+            cut(content, RESTART)
         try:
             yield content
         finally:
             self._open.discard(content)
-            if not self._open:
-                self._none.set()
-
-    async def ended(self) -> None:
-        """Return when none is being read."""
-        await self._none.wait()
 
     def cut(self) -> None:
-        """Let all of them break off: this process ends."""
-        for content in list(self._open):
-            cut(content, "The server restarts: send it again.")
+        """Let all of them break off, and those that follow: this process ends."""
+        self._leaving = True
+        for content in self._open:
+            cut(content, RESTART)
+
+
+async def expect_later(request: web.Request) -> None:
+    """Say nothing yet to `Expect: 100-continue` (RFC 9110 section 10.1.1): a refusal comes before the body."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != CONTINUE:
+        raise web.HTTPExpectationFailed
+
+
+def is_awaited(request: web.Request) -> bool:
+    """Whether a client still waits to be told that its body is wanted."""
+    return request.headers.get(hdrs.EXPECT, "").lower() == CONTINUE and not request.get(WELCOMED, False)
+
+
+async def _welcome(request: web.Request) -> None:
+    if is_awaited(request):
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response has not begun
+        request[WELCOMED] = True
 
 
 def cut(content: StreamReader, why: str) -> None:

@@ -10,24 +10,27 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from types import MappingProxyType
 
 from aiohttp import hdrs, web
 from aiohttp.streams import StreamReader
 
 from services.media import resuming as rules
-from services.media.bodies import Bodies, BrokenOff, chunks_of, cut
+from services.media.bodies import Bodies, BrokenOff, chunks_of, cut, expect_later
 from services.media.http import Handler, actor_of, error_response, failure_of
-from services.media.intake import Intake, head_of, joined, now
+from services.media.intake import Intake, head_of, joined
 from services.media.names import safe_name
 from services.media.records import Media
 from services.media.refusals import Refused
 from services.media.repository import Repository
 from services.media.sniffing import HEAD
 from services.media.storage.store import Store
+from services.media.times import now
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.media import MediaState
@@ -36,6 +39,9 @@ PATH = "/v1/uploads"
 UPLOAD_ID = r"{media_id:[0-9a-f]{32}}"
 OVERRIDE = "X-HTTP-Method-Override"
 MAX_SIZE = "Tus-Max-Size"
+
+GRACE = 0.5
+"""Seconds a request has to end by itself when another one comes for its upload."""
 
 _ALWAYS = MappingProxyType({rules.RESUMABLE: rules.VERSION, hdrs.CACHE_CONTROL: "no-store"})
 _REFUSED = frozenset({MediaState.FAILED, MediaState.INFECTED})
@@ -49,11 +55,12 @@ class Tus:
         self._repository = repository
         self._store = store
         self._bodies = bodies
-        self._coming: dict[str, _Coming] = {}
+        self._coming: dict[tuple[str, str, str], _Coming] = {}
+        """By upload, tenant and user."""
 
     def add_routes(self, app: web.Application) -> None:
         """Serve them."""
-        add = app.router.add_route
+        add = partial(app.router.add_route, expect_handler=expect_later)
         for path in (PATH, f"{PATH}/{UPLOAD_ID}"):
             add(hdrs.METH_OPTIONS, path, self.describe)
         add(hdrs.METH_POST, PATH, self._answering(self.create))
@@ -126,7 +133,9 @@ class Tus:
 
     async def tell(self, request: web.Request) -> web.Response:
         """Where an upload stands."""
-        media = await self._upload(request, actor_of(request))
+        actor = actor_of(request)
+        await self._end_others(request, actor)
+        media = await self._upload(request, actor)
         if media.state is MediaState.UPLOADING and media.received == media.length:
             media = await self._finish_left(media)
         headers = {rules.UPLOAD_LENGTH: str(media.length), **_where(media)}
@@ -138,16 +147,19 @@ class Tus:
         rules.check_type(request.content_type)
         offset = rules.number_named(rules.UPLOAD_OFFSET, request.headers.get(rules.UPLOAD_OFFSET))
         checksum = rules.checksum_named(request.headers.get(rules.UPLOAD_CHECKSUM))
-        media = await self._upload(request, actor)
-        rules.check_offset(_offset(media), offset)
-        rules.room_left(media.length or 0, offset, len(media.pieces), request.content_length)
-        if media.state is MediaState.UPLOADING:
-            media = await self._receive(request, media, checksum)
+        async with self._alone(request, actor):
+            media = await self._upload(request, actor)
+            rules.check_offset(_offset(media), offset)
+            rules.room_left(media.length or 0, offset, len(media.pieces), request.content_length)
+            if media.state is MediaState.UPLOADING:
+                media = await self._receive(request, media, checksum)
         return web.Response(status=204, headers=_where(media))
 
     async def end(self, request: web.Request) -> web.Response:
         """Give an upload up."""
-        media = await self._upload(request, actor_of(request))
+        actor = actor_of(request)
+        await self._end_others(request, actor)
+        media = await self._upload(request, actor)
         if media.state is not MediaState.UPLOADING:
             raise ChatError(
                 ErrorCode.CONFLICT, f"The upload is complete: remove the file /v1/media/{media.id} instead."
@@ -155,12 +167,26 @@ class Tus:
         await self._intake.drop(media.id)
         return web.Response(status=204)
 
-    async def _upload(self, request: web.Request, actor: Actor) -> Media:
-        """The upload a request is about, when nothing comes for it any more."""
+    @asynccontextmanager
+    async def _alone(self, request: web.Request, actor: Actor) -> AsyncIterator[None]:
+        """Go on with an upload when nothing else comes for it, until somebody else wants to."""
+        await self._end_others(request, actor)
         media_id = request.match_info["media_id"]
-        before = self._coming.get(media_id)
-        if before is not None and before.owner == (actor.tenant, actor.id):
+        coming = self._coming[media_id, actor.tenant, actor.id] = _Coming(request.content)
+        try:
+            yield
+        finally:
+            coming.ended.set()
+            del self._coming[media_id, actor.tenant, actor.id]
+
+    async def _end_others(self, request: web.Request, actor: Actor) -> None:
+        key = (request.match_info["media_id"], actor.tenant, actor.id)
+        while (before := self._coming.get(key)) is not None:
             await before.end()
+
+    async def _upload(self, request: web.Request, actor: Actor) -> Media:
+        """The upload a request is about. Raises ChatError where it is none of the caller's, or none any more."""
+        media_id = request.match_info["media_id"]
         media = await self._repository.get(media_id)
         if media is None or not media.resumable or (media.tenant, media.owner) != (actor.tenant, actor.id):
             raise ChatError(ErrorCode.NOT_FOUND, "There is no such upload of yours.")
@@ -172,18 +198,13 @@ class Tus:
 
     async def _receive(self, request: web.Request, media: Media, checksum: rules.Checksum | None) -> Media:
         """Take what a request brings; the upload as it is then."""
-        with self._bodies.reading(request) as content:
-            coming = self._coming[media.id] = _Coming(content, (media.tenant, media.owner))
+        async with self._bodies.reading(request) as content:
             try:
                 media = await self._add(media, content, checksum)
                 return await self._finish(media) if media.received == media.length else media
             except Refused:
                 await self._intake.drop(media.id)
                 raise
-            finally:
-                coming.ended.set()
-                if self._coming.get(media.id) is coming:
-                    del self._coming[media.id]
 
     async def _add(self, media: Media, content: StreamReader, checksum: rules.Checksum | None) -> Media:
         """Keep what comes as a piece; the upload with it. Raises BrokenOff once that is kept."""
@@ -281,16 +302,19 @@ class _Part:
 class _Coming:
     """A request that brings bytes of an upload."""
 
-    def __init__(self, content: StreamReader, owner: tuple[str, str]) -> None:
+    def __init__(self, content: StreamReader) -> None:
         self._content = content
-        self.owner = owner
         self.ended = asyncio.Event()
 
     async def end(self) -> None:
-        """Let it end now, and return when what it brought is kept."""
-        if not self._content.is_eof():
-            cut(self._content, "Another request goes on with this upload.")
-        await self.ended.wait()
+        """Let it end, and return when what it brought is kept."""
+        try:
+            async with asyncio.timeout(GRACE):  # a lost connection is often noticed just now
+                await self.ended.wait()
+        except TimeoutError:
+            if not self._content.is_eof():
+                cut(self._content, "Another request goes on with this upload.")
+            await self.ended.wait()
 
 
 def _offset(media: Media) -> int:
@@ -302,5 +326,5 @@ def _where(media: Media) -> dict[str, str]:
     """Where an upload stands, and until when it waits for the rest."""
     headers = {rules.UPLOAD_OFFSET: str(_offset(media))}
     if media.state is MediaState.UPLOADING:
-        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until, usegmt=True)
+        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until.astimezone(UTC), usegmt=True)
     return headers

@@ -4,7 +4,7 @@ import time
 
 from aiohttp import hdrs, web
 
-from services.media.bodies import Bodies
+from services.media.bodies import Bodies, expect_later
 from services.media.domain import wait_preferred
 from services.media.forms import FORM, MAX_OVERHEAD, incoming
 from services.media.http import actor_of, view_response
@@ -31,7 +31,7 @@ class Uploading:
 
     def add_routes(self, app: web.Application) -> None:
         """Serve it."""
-        app.router.add_post(PATH, self.upload)
+        app.router.add_post(PATH, self.upload, expect_handler=expect_later)
 
     async def upload(self, request: web.Request) -> web.Response:
         """Take a file; where the client prefers to wait, until it is ready."""
@@ -39,7 +39,9 @@ class Uploading:
         seconds = wait_preferred(request.headers.getall(PREFER, ()))
         if request.content_type == FORM and request.content_length is not None:
             self._intake.check_length(max(request.content_length - MAX_OVERHEAD, 1), None)
-        with self._bodies.reading(request) as content:
+        else:
+            self._intake.check_length(request.content_length, None)
+        async with self._bodies.reading(request) as content:
             wish, chunks = await incoming(request, content)
             media = await self._intake.take(actor, wish, chunks)
         headers: dict[str, str] = {hdrs.LOCATION: f"{MEDIA_PATH}{media.id}"}

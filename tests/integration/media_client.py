@@ -18,6 +18,7 @@ from deploy.embedded.home import Home
 from deploy.embedded.ports import Ports
 from deploy.embedded.process import Process
 from deploy.embedded.stack import Stack
+from services.media.storage.gridfs import GridFSStore
 from shared.auth import Vouchers
 from shared.contracts.envelope import Actor
 from shared.mongo import Mongo
@@ -82,9 +83,14 @@ class Kept:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
 
-    async def media(self, tenant: str) -> list[dict[str, Any]]:
+    async def media(self, tenant: str, **where: Any) -> list[dict[str, Any]]:
         """The files of a tenant."""
-        return await self._mongo.collection("media").find({"tenant": tenant}).to_list(None)
+        return await self._mongo.collection("media").find({"tenant": tenant, **where}).to_list(None)
+
+    async def content(self, pieces: list[list[Any]]) -> bytes:
+        """The bytes of a file."""
+        store = GridFSStore(self._mongo)
+        return b"".join([chunk for key, _ in pieces async for chunk in store.read(key)])
 
     async def objects(self, media_id: str) -> list[str]:
         """The objects of a file."""
@@ -109,6 +115,11 @@ class MediaProcess:
     process: Process
     log: Path
     alice: Uploader
+
+    def peak_bytes(self) -> int:
+        """The most memory the process has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
     async def terminate(self) -> None:
         """SIGTERM, and return once it has ended."""
