@@ -1,7 +1,5 @@
 """`python -m services.media`: one media process. Constructs everything; decides nothing."""
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -99,10 +97,9 @@ async def main(service: Service) -> None:
         """Let what is coming come to its end, as long as there is time; cut off the rest."""
         await port.stop()
         waiting.leave()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(settings.drain_timeout - FAREWELL, 0.0)):
-                await bodies.ended()
+        await port.quiet(max(settings.drain_timeout - FAREWELL, 0.0))
         bodies.cut()
+        await port.quiet(FAREWELL / 2)
         await port.close()
         await intake.settle()
 

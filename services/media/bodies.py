@@ -14,6 +14,9 @@ IDLE = 30.0
 """Seconds in which something has to come."""
 
 
+RESTART = "The server restarts: send it again."
+
+
 class BrokenOff(ChatError):  # noqa: N818 - what became of a body
     """A body ended before its end: what has come of it is all there will be."""
 
@@ -23,8 +26,7 @@ class Bodies:
 
     def __init__(self) -> None:
         self._open: set[StreamReader] = set()
-        self._none = asyncio.Event()
-        self._none.set()
+        self._leaving = False
 
     @contextmanager
     def reading(self, request: web.Request) -> Iterator[StreamReader]:
@@ -37,22 +39,18 @@ class Bodies:
             raise ChatError(ErrorCode.INVALID, "Content-Encoding is not taken here: send the file as it is.")
         content = request.content
         self._open.add(content)
-        self._none.clear()
+        if self._leaving:
+            cut(content, RESTART)
         try:
             yield content
         finally:
             self._open.discard(content)
-            if not self._open:
-                self._none.set()
-
-    async def ended(self) -> None:
-        """Return when none is being read."""
-        await self._none.wait()
 
     def cut(self) -> None:
-        """Let all of them break off: this process ends."""
-        for content in list(self._open):
-            cut(content, "The server restarts: send it again.")
+        """Let all of them break off, and those that follow: this process ends."""
+        self._leaving = True
+        for content in self._open:
+            cut(content, RESTART)
 
 
 def cut(content: StreamReader, why: str) -> None:

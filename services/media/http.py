@@ -4,7 +4,9 @@ What is served comes from others, who add their routes. Who asks is what a gatew
 signed links are of use.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -59,6 +61,9 @@ class Port:
             max_headers=MAX_HEADERS,
         )
         self._site: web.TCPSite | None = None
+        self._under_way = 0
+        self._none_under_way = asyncio.Event()
+        self._none_under_way.set()
 
     async def open(self, host: str, port: int) -> None:
         """Listen.
@@ -86,6 +91,12 @@ class Port:
             await self._site.stop()
             self._site = None
 
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing is under way, but no longer than that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none_under_way.wait()
+
     async def close(self) -> None:
         """End what is still open."""
         await self._runner.cleanup()
@@ -104,7 +115,14 @@ class Port:
             if scheme.lower() != "bearer":
                 raise ChatError(ErrorCode.UNAUTHENTICATED, "No gateway vouches for this request.")
             request[ACTOR] = self._vouchers.read(voucher.strip())
-        return await handler(request)
+        self._under_way += 1
+        self._none_under_way.clear()
+        try:
+            return await handler(request)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._none_under_way.set()
 
 
 def asker_of(request: web.Request) -> Actor | None:

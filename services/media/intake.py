@@ -8,9 +8,10 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from services.media.announcing import Announcer
 from services.media.domain import Wish, in_words
 from services.media.kinds import OCTETS, Limits, canonical, kind_of, size_limit
 from services.media.names import safe_name
@@ -19,6 +20,7 @@ from services.media.refusals import Refused
 from services.media.repository import OverQuota, Quota, Repository
 from services.media.sniffing import HEAD, look_at
 from services.media.storage.store import Store
+from services.media.times import now
 from shared import metrics
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
@@ -57,23 +59,13 @@ class Rules(NamedTuple):
     """How long a resumable upload may rest."""
 
 
-class News(Protocol):
-    """Tells what becomes of files (services.media.announcing)."""
-
-    def progressed(self, media: Media, received: int, total: int | None) -> None:
-        """So much has come."""
-
-    async def process(self, media_id: str) -> None:
-        """All has come: somebody is to look at it."""
-
-
 class Intake:
     """The way in of one process."""
 
-    def __init__(self, store: Store, repository: Repository, news: News | None, tasks: Tasks, rules: Rules) -> None:
+    def __init__(self, store: Store, repository: Repository, announcer: Announcer, tasks: Tasks, rules: Rules) -> None:
         self._store = store
         self._repository = repository
-        self._news = news
+        self._announcer = announcer
         self._tasks = tasks
         self._dropping: set[asyncio.Task[None]] = set()
         self._stripes = [asyncio.Lock() for _ in range(STRIPES)]
@@ -198,8 +190,7 @@ class Intake:
 
     async def _hand_over(self, media_id: str) -> None:
         try:
-            if self._news is not None:
-                await self._news.process(media_id)
+            await self._announcer.process(media_id)
         except ChatError as error:
             log.warning("a file is left for the sweep", media_id=media_id, error=error.message)
 
@@ -254,8 +245,7 @@ class Intake:
             yield chunk
             if loop.time() >= next_news:
                 next_news = loop.time() + NEWS
-                if self._news is not None:
-                    self._news.progressed(media, received, media.length)
+                self._announcer.progressed(media, received, media.length)
             if loop.time() >= next_beat:
                 next_beat = loop.time() + HEARTBEAT
                 if not await self._repository.keep_alive(media.id, now() + alive):
@@ -264,12 +254,6 @@ class Intake:
     def _too_large(self, kind: MediaKind | None) -> Refused:
         what = "A file" if kind is None else f"A file of kind '{kind}'"
         return Refused(Refusal.TOO_LARGE, f"{what} may have {in_words(self.limit(kind))} at most.")
-
-
-def now() -> datetime:
-    """The time, as precise as the database keeps it."""
-    at = datetime.now(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def given_up() -> ChatError:

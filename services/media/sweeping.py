@@ -5,7 +5,7 @@ Every media process looks. What two of them find is done by one, or twice withou
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
 from services.media.announcing import Announcer
@@ -52,17 +52,15 @@ class Sweep:
         collect_at = loop.time() + self._collect_every * random.random()  # noqa: S311 - not all processes at once
         while True:
             await asyncio.sleep(self._look_every * random.uniform(0.5, 1.5))  # noqa: S311 - as above
-            for look in (self._ask_again, self._settle):
-                await self._try(look)
+            await self.look(now())
             if loop.time() >= collect_at:
-                await self._try(self._collect)
+                await _try(self._collector.collect(now()))
                 collect_at = loop.time() + self._collect_every
 
-    async def _try(self, look: Callable[[datetime], Awaitable[None]]) -> None:
-        try:
-            await look(now())
-        except (PyMongoError, ChatError) as error:
-            log.warning("files cannot be looked after", error=str(error)[:500])
+    async def look(self, at: datetime) -> None:
+        """Look for what was forgotten, once. What is away is logged: the next look comes."""
+        await _try(self._ask_again(at))
+        await _try(self._settle(at))
 
     async def _ask_again(self, at: datetime) -> None:
         """Publish the command for what nobody works on, or nobody works on any more."""
@@ -75,5 +73,9 @@ class Sweep:
         for media in await self._repository.untold(at - LEFT_BEHIND, PAGE):
             await self._ending.settle(media)
 
-    async def _collect(self, at: datetime) -> None:
-        await self._collector.collect(at)
+
+async def _try(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (PyMongoError, ChatError) as error:
+        log.warning("files cannot be looked after", error=str(error)[:500])

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import MappingProxyType
 
@@ -21,13 +21,14 @@ from aiohttp.streams import StreamReader
 from services.media import resuming as rules
 from services.media.bodies import Bodies, BrokenOff, chunks_of, cut
 from services.media.http import Handler, actor_of, error_response, failure_of
-from services.media.intake import Intake, head_of, joined, now
+from services.media.intake import Intake, head_of, joined
 from services.media.names import safe_name
 from services.media.records import Media
 from services.media.refusals import Refused
 from services.media.repository import Repository
 from services.media.sniffing import HEAD
 from services.media.storage.store import Store
+from services.media.times import now
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
 from shared.contracts.media import MediaState
@@ -302,5 +303,5 @@ def _where(media: Media) -> dict[str, str]:
     """Where an upload stands, and until when it waits for the rest."""
     headers = {rules.UPLOAD_OFFSET: str(_offset(media))}
     if media.state is MediaState.UPLOADING:
-        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until, usegmt=True)
+        headers[rules.UPLOAD_EXPIRES] = format_datetime(media.alive_until.astimezone(UTC), usegmt=True)
     return headers

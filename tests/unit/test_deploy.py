@@ -38,6 +38,7 @@ ALIASES = {
 
 PORT = 3000
 TEAM_PORT = 3003
+FILES_PORT = Settings.model_fields["media_port"].default
 
 FROM_OUTSIDE = {"HOST", "PORT", "OPS_PORT"}
 """Settings that the image gives."""
@@ -200,7 +201,7 @@ def test_one_port_everywhere() -> None:
     assert [item.rpartition(":")[2] for item in compose["services"]["gateway"]["ports"]] == [str(PORT), str(TEAM_PORT)]
     assert compose["services"]["gateway"]["environment"]["CHAT_SERVER_PORT"] == TEAM_PORT == Ports(PORT).team
     for name in SERVICES:
-        assert container(name)["ports"] == [{"name": "http", "containerPort": PORT}]
+        assert {"name": "http", "containerPort": PORT} in container(name)["ports"]
         annotations = deployments[name]["spec"]["template"]["metadata"]["annotations"]
         assert annotations["prometheus.io/port"] == str(PORT)
     inward = [
@@ -209,7 +210,7 @@ def test_one_port_everywhere() -> None:
         for rule in policy["spec"].get("ingress", ())
         for port in rule["ports"]
     ]
-    assert set(inward) == {PORT}
+    assert set(inward) == {PORT, FILES_PORT}
     scrape = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     assert scrape[0]["dns_sd_configs"][0] == {
         "names": [*SERVICES],
@@ -217,6 +218,33 @@ def test_one_port_everywhere() -> None:
         "port": PORT,
         "refresh_interval": "10s",
     }
+
+
+def test_files_have_one_port() -> None:
+    """Where the media service has it, gateways look for it, and nobody else is let in."""
+    assert {"name": "files", "containerPort": FILES_PORT} in container("media")["ports"]
+    assert of_kind("Service")["media"]["spec"]["ports"][0]["port"] == FILES_PORT
+    assert of_kind("ConfigMap")["parley-settings"]["data"]["MEDIA_URL"] == f"http://media:{FILES_PORT}"
+    environment = {name: compose["services"][name]["environment"] for name in ("gateway", "media")}
+    assert environment["media"]["MEDIA_PORT"] == FILES_PORT
+    assert environment["gateway"]["MEDIA_URL"] == f"http://media:{FILES_PORT}"
+    policies = of_kind("NetworkPolicy")
+    [way_in], [way_out] = (
+        policies["files-to-gateway"]["spec"]["ingress"],
+        policies["gateway-from-files"]["spec"]["egress"],
+    )
+    assert way_in["from"][0]["podSelector"] == policies["gateway-from-files"]["spec"]["podSelector"]
+    assert way_out["to"][0]["podSelector"] == policies["files-to-gateway"]["spec"]["podSelector"]
+    assert way_in["ports"] == way_out["ports"] == [{"protocol": "TCP", "port": FILES_PORT}]
+
+
+def test_only_gateways_and_the_media_service_share_the_secret_of_files() -> None:
+    """It signs links, and what the one says to the other of who asks."""
+    for environment in (
+        {name: compose["services"][name]["environment"].keys() for name in SERVICES},
+        {name: {item["name"] for item in container(name)["env"]} for name in SERVICES},
+    ):
+        assert {name for name in SERVICES if "MEDIA_SECRET" in environment[name]} == {"gateway", "media"}
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (None, 1)])
