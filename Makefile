@@ -10,7 +10,7 @@ KILLS ?= 100
 COMPILE := pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --allow-unsafe --strip-extras
 
 ##@ Run it on this machine, without Docker
-.PHONY: run up down status token chat dead
+.PHONY: run up down status token chat dead media
 run: $(VENV)/run.stamp ## start everything in the foreground; Ctrl-C stops it (PORT GATEWAYS WORKERS RESTART AMQP_URL MONGO_URL …)
 	@$(EMBEDDED) run
 
@@ -31,6 +31,9 @@ chat: $(VENV)/run.stamp ## chat from this terminal; in a second one: make chat S
 
 dead: $(VENV)/run.stamp ## list the dead letters (ARGS='replay --id …', 'drop --key …', 'list --show', '--help')
 	@$(BIN)/python -m deploy.operator dead $(or $(ARGS),list)
+
+media: $(VENV)/run.stamp ## what uploaded files take (ARGS='collect', 'check --remove-bytes', '--help')
+	@$(BIN)/python -m deploy.operator media $(or $(ARGS),usage)
 
 ##@ Work on it
 .PHONY: test check fmt docs faults bench bench-peer lock clean
