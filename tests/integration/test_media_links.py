@@ -67,7 +67,7 @@ async def test_links_are_signed_wherever_a_message_is_told(
         history["messages"][-1],
         sync["rooms"][room]["messages"][-1],
         states["states"][0]["last_message"],
-        next(each for each in ready["data"]["rooms"] if each["id"] == room)["last_message"],
+        next(each for each in ready["rooms"] if each["id"] == room)["last_message"],
         await bob.call("message.get", {"message_id": message_id}),
         page["messages"][-1],
         (await rest("GET", f"/v1/messages/{message_id}")).body,
