@@ -154,7 +154,7 @@ class Carrier:
             raise
         finally:
             self._end()
-            await carried.rest()
+            await carried.end()
 
     def _request(self, request: web.Request, target: Target, body: "Body | None") -> dict[str, Any]:
         headers = listed(request.headers, PASSED_ON)
@@ -258,13 +258,14 @@ class Carried:
         """Why it could not be carried."""
         if self.body is not None and self.body.failure is not None:
             return self.body.failure
-        if not isinstance(error, TimeoutError):
+        if isinstance(error, ClientError) or not isinstance(error, TimeoutError):
             return ChatError(ErrorCode.UNAVAILABLE, "The media service cannot be reached; try again.", retry_after=1.0)
         late = "Nothing more came of the body." if self.body is not None and self.body.wanting else "No answer in time."
         return ChatError(ErrorCode.TIMEOUT, late, retry_after=1.0)
 
-    async def rest(self) -> None:
+    async def end(self) -> None:
         """Return when the client's body is read no more: what is left of it is the server's to pass over."""
+        self._deadline = None
         if self.body is not None:
             await self.body.at_rest.wait()
 

@@ -61,7 +61,7 @@ class Passing:
 
 def check(request: web.Request) -> None:
     """Refuse a body that is encoded, as its bytes are not the file's. Raises ChatError `invalid`."""
-    if hdrs.CONTENT_ENCODING in request.headers:
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise ChatError(ErrorCode.INVALID, "A file is not taken with a Content-Encoding: send its bytes as they are.")
 
 

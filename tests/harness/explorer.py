@@ -30,6 +30,8 @@ CHECKS = [
     response_schema_conformance,
 ]
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 
 async def explore(
     document: JSON, method: str, path: str, *, url: str, token: str, tenant: str, known: dict[str, str], examples: int

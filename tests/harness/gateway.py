@@ -45,7 +45,11 @@ async def gateway(stack: Stack, root: Path, env: Mapping[str, str], *, restart: 
     """
     port = ports.find_free()
     config = replace(stack.config, port=port, gateways=1, root=root)
-    links = {"AMQP_URL": stack.amqp_url, "MONGO_URL": stack.mongo_url, "MEDIA_URL": stack.media_url}
+    links = {
+        "AMQP_URL": stack.amqp_url,
+        "MONGO_URL": stack.mongo_url,
+        "MEDIA_URL": env.get("MEDIA_URL", stack.media_url),
+    }
     [spec] = services.gateways(config, Ports(port), {**LIMITS, **env}, links)
     # Its queues bear its name; the stack has a gateway-0 already.
     spec = replace(spec, name="gateway", env={**spec.env, "INSTANCE": f"gateway-{port}"})

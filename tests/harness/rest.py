@@ -43,5 +43,5 @@ class Api:
         data = raw if raw is not None else (None if body is None else orjson.dumps(body))
         async with self._session.request(method, f"{self._url}{path}", data=data, headers=named) as response:
             content = await response.read()
-            parsed = orjson.loads(content) if response.content_type == "application/json" else content
+            parsed = orjson.loads(content) if response.content_type == "application/json" and content else content
             return Answer(response.status, parsed, dict(response.headers))

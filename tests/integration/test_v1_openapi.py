@@ -3,12 +3,13 @@
 import pytest
 
 from deploy.embedded.stack import Stack
-from services.gateway.schemas.examples import MESSAGE, ROOM
+from services.gateway.schemas.examples import FILE, MESSAGE, ROOM
 from services.gateway.schemas.openapi import openapi
 from services.gateway.v1 import PASSES, ROUTES
 from shared.auth import issue_token
 from tests.harness.explorer import explore
 from tests.harness.scene import OUTING, PARTICIPATION, scene
+from tests.integration.media_client import png
 
 DOCUMENT = openapi(ROUTES, PASSES)
 CALLERS = {
@@ -20,7 +21,7 @@ CALLERS = {
 """Who asks; where it is not said, alice, who owns the room."""
 
 
-OPERATIONS = [(route.method, route.path) for route in ROUTES]
+OPERATIONS = [*((row.method, row.path) for row in ROUTES), *((row.method, row.path) for row in PASSES)]
 EXAMPLES = 10
 """Requests per operation and kind."""
 
@@ -31,6 +32,7 @@ async def test_answers_are_as_documented(method: str, path: str, stack: Stack) -
     async with scene(stack) as people:
         caller = getattr(people, CALLERS.get(f"{method} {path}", "alice"))
         user = caller.ready["user"]
+        file = await people.alice.upload(png()) if "media_id" in path else None
         await explore(
             DOCUMENT,
             method,
@@ -43,6 +45,7 @@ async def test_answers_are_as_documented(method: str, path: str, stack: Stack) -
                 MESSAGE: people.message.message_id,
                 "7": OUTING,
                 "p-1": PARTICIPATION,
+                FILE: "" if file is None else file.id,
             },
             examples=EXAMPLES,
         )

@@ -4,7 +4,7 @@ What stands here is docs/media.md and services/media, told once more for tools: 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.gateway.rows import Pass
 from services.gateway.schemas.components import JSON, Components
@@ -149,7 +149,7 @@ DESCRIBED: dict[tuple[str, str], Described] = {
         (*LINK, *CONDITIONS), good=DOWNLOAD, codes=SHOWING, others=(412, 416)
     ),
     ("OPTIONS", "/v1/uploads"): UPLOADS,
-    ("OPTIONS", "/v1/uploads/{media_id}"): UPLOADS,
+    ("OPTIONS", "/v1/uploads/{media_id}"): replace(UPLOADS, codes=(*UPLOADS.codes, ErrorCode.NOT_FOUND)),
     ("POST", "/v1/uploads"): Described(
         (VERSION, LENGTH, METADATA, CHECKSUM),
         OFFSET_TYPE,
