@@ -96,9 +96,11 @@ class Serving:
             return media, f"private, max-age={max(expires - int(time.time()), 0)}, immutable"
         actor = asker_of(request)
         if actor is None:
-            raise ChatError(
-                ErrorCode.UNAUTHENTICATED, "There is no token, and no signed link that works: get a new link."
-            )
+            if "signature" in request.query:
+                raise ChatError(
+                    ErrorCode.FORBIDDEN, "This link works no more, or is none of this server's: get a new one."
+                )
+            raise ChatError(ErrorCode.UNAUTHENTICATED, "There is neither a token nor a signed link.")
         media = await self._repository.get(media_id)
         return await self._access.require(actor, media_id, media), "private, no-cache"
 
