@@ -248,7 +248,7 @@ class Intake:
                 self._announcer.progressed(media, received, media.length)
             if loop.time() >= next_beat:
                 next_beat = loop.time() + HEARTBEAT
-                if not await self._repository.keep_alive(media.id, now() + alive):
+                if not await self._repository.keep_alive(media.id, now(), now() + alive):
                     raise given_up()
 
     def _too_large(self, kind: MediaKind | None) -> Refused:

@@ -17,6 +17,9 @@ from shared.mongo import ASCENDING, Document, IndexModel, Mongo, ReturnDocument,
 PUBLISHED = timedelta(seconds=10)
 """How long a file that has just come in is left to the command that was published for it."""
 
+RESTING = timedelta(seconds=60)
+"""After which an upload rests of which nothing has come; while bytes come that is said more often."""
+
 KEPT_DAYS = 3
 MAX_TRIES = 50
 
@@ -95,9 +98,9 @@ class Repository:
         return list(readable(found, media_of))
 
     async def under_way(self, tenant: str, owner: str, now: datetime) -> int:
-        """How many uploads of a user have been begun and not ended."""
-        where = {"tenant": tenant, "owner": owner, "state": "uploading", "alive_until": {"$gt": now}, **_THERE}
-        return await self._media.count_documents(where)
+        """How many uploads of a user bytes come for; one that rests is none."""
+        coming = {"state": "uploading", "changed_at": {"$gt": now - RESTING}, **_THERE}
+        return await self._media.count_documents({"tenant": tenant, "owner": owner, **coming})
 
     async def used(self, tenant: str) -> Usage:
         """What the files of a tenant come to."""
@@ -130,9 +133,10 @@ class Repository:
             {"$push": {"pieces": [piece.key, piece.size]}, "$inc": {"received": piece.size}},
         )
 
-    async def keep_alive(self, media_id: str, alive_until: datetime) -> bool:
+    async def keep_alive(self, media_id: str, now: datetime, alive_until: datetime) -> bool:
         """Say that bytes still come; whether there is such an upload."""
-        return await self._change({"_id": media_id, "state": "uploading"}, {"alive_until": alive_until}) is not None
+        change = {"alive_until": alive_until, "changed_at": now}
+        return await self._change({"_id": media_id, "state": "uploading"}, change) is not None
 
     async def complete(self, media: Media, quota: Quota, now: datetime) -> Media | None:
         """All of a file has come: it waits for its processing, and counts. None where it was no upload any more.

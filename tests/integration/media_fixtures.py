@@ -13,6 +13,7 @@ from shared.contracts.envelope import Actor
 from shared.mongo import Mongo
 from tests.harness.own_task import in_own_task
 from tests.integration.media_client import Kept, MediaProcess, Uploader, media_process
+from tests.integration.media_shelf import Shelf
 
 UploaderOf = Callable[[str], Uploader]
 MediaWith = Callable[..., Awaitable[MediaProcess]]
@@ -39,6 +40,16 @@ async def kept(stack: Stack) -> AsyncIterator[Kept]:
     """What is in the database."""
     mongo = Mongo(stack.mongo_url, "tests")
     yield Kept(mongo)
+    mongo.close()
+
+
+@pytest.fixture
+async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
+    """Files of this test's tenant, put where they lie without an upload."""
+    mongo = Mongo(stack.mongo_url, "tests")
+    made = Shelf(mongo, tenant)
+    await made.prepare()
+    yield made
     mongo.close()
 
 

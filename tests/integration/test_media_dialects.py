@@ -1,6 +1,6 @@
 """Uploads as the clients of eventchat and outing send them, and messages that show what was uploaded."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,7 +11,6 @@ from deploy.embedded.stack import Stack
 from services.media.records import view_of
 from shared.bus.codec import to_json
 from shared.contracts.media import VariantName
-from shared.mongo import Mongo
 from tests.conftest import TokenOf
 from tests.harness.depot import Depot, depot
 from tests.harness.gateway import Gateway
@@ -19,19 +18,11 @@ from tests.harness.rest import Api
 from tests.integration.integration_client import Outside
 from tests.integration.media_shelf import PICTURE, Shelf
 
+pytest_plugins = ("tests.integration.media_fixtures",)
+
 GatewayWith = Callable[..., Awaitable[Gateway]]
 ApiOf = Callable[..., Api]
 UPLOADS = ["/chat/media", "/messages/upload"]
-
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
 
 
 @pytest.fixture

@@ -1,28 +1,18 @@
 """Questions about files, and their removal, as clients ask them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.embedded.stack import Stack
 from shared.contracts.errors import ErrorCode
-from shared.mongo import Mongo
 from tests.conftest import ClientOf
 from tests.harness.person import Person
 from tests.harness.rest import Api
 from tests.integration.media_shelf import Shelf
 from tests.integration.test_native_rooms import refusal, room_of
 
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 
 async def found(person: Person, *media_ids: str) -> list[str]:

@@ -1,17 +1,15 @@
 """Signed links wherever messages and files are told, and what their owners hear of files; on the whole stack."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import orjson
-import pytest
 from aiohttp import ClientSession
 
 from deploy.embedded.stack import Stack
 from services.media.records import Media, view_of
 from shared.bus.codec import to_json
 from shared.contracts.media import VariantName
-from shared.mongo import Mongo
 from tests.conftest import ClientOf, SocketOf, TokenOf
 from tests.harness.rest import Api
 from tests.harness.sio import SioPerson
@@ -19,18 +17,10 @@ from tests.harness.wire import Wire
 from tests.integration.media_shelf import PICTURE, Shelf
 from tests.integration.test_native_rooms import room_of
 
+pytest_plugins = ("tests.integration.media_fixtures",)
+
 ApiOf = Callable[..., Api]
 JSON = dict[str, Any]
-
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
 
 
 async def tell(bus: Wire, tenant: str, kind: str, data: JSON) -> None:

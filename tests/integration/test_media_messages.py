@@ -1,17 +1,14 @@
 """Messages that show uploaded files, on the whole stack: who may, what they then say, and when a file is in use."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
-
-import pytest
 
 from deploy.embedded.stack import Stack
 from services.media.records import Media
 from shared.contracts.media import MediaKind, VariantName
 from shared.links import Links
-from shared.mongo import Mongo
 from tests.conftest import ClientOf
 from tests.harness.person import Person
 from tests.harness.rest import Answer, Api
@@ -19,15 +16,7 @@ from tests.integration.media_shelf import Shelf, eventually
 from tests.integration.test_native_rooms import room_of
 from tests.integration.test_purge import until_epoch_changes
 
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 
 def path(link: str) -> str:

@@ -23,18 +23,10 @@ from shared.service import Tasks
 from tests.harness.wire import Wire
 from tests.integration.media_shelf import Shelf, eventually
 
+pytest_plugins = ("tests.integration.media_fixtures",)
+
 START = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 EVENTS = "chat.events"
-
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
 
 
 def after(seconds: float) -> datetime:

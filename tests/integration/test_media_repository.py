@@ -163,8 +163,19 @@ async def test_what_is_being_removed_is_not_there(repository: Repository) -> Non
     assert await repository.used("acme") == Usage(0, 0)
 
 
+async def test_an_upload_that_rests_is_not_under_way(repository: Repository) -> None:
+    """So a client that has lost its resumable uploads can begin new ones."""
+    media = coming(resumable=True, length=10, alive_until=NOW + 60 * MINUTE, changed_at=NOW)
+    await repository.begin(media, FREELY)
+    assert await repository.under_way("acme", "alice", NOW) == 1
+    later = NOW + 2 * MINUTE
+    assert await repository.under_way("acme", "alice", later) == 0
+    assert await repository.keep_alive(media.id, later, later + 60 * MINUTE)
+    assert await repository.under_way("acme", "alice", later) == 1
+
+
 async def test_uploads_that_are_given_up_are_found(repository: Repository) -> None:
-    media = coming()
+    media = coming(changed_at=NOW)
     await repository.begin(media, FREELY)
     assert await repository.under_way("acme", "alice", NOW) == 1
     assert await repository.abandoned(NOW, 9) == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from shared.auth import Vouchers
 from shared.contracts.envelope import Actor
 from shared.contracts.media import MediaKind, VariantName, media_path
 from shared.links import Links
-from shared.mongo import Mongo
 from tests.conftest import ClientOf
 from tests.harness.rest import Api
 from tests.integration.media_shelf import Shelf, eventually
 from tests.integration.test_native_rooms import room_of
+
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 DATA = bytes(number * 7 % 256 for number in range(5000))
 CUTS = (1, 1500, 1501, 4000)
@@ -75,16 +76,6 @@ class Viewer:
     def link(self, media: Media, variant: VariantName = VariantName.ORIGINAL, now: float | None = None) -> str:
         """A signed link."""
         return self.links.sign(media.id, variant, time.time() if now is None else now).url
-
-
-@pytest.fixture
-async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
-    """Files of this test's tenant."""
-    mongo = Mongo(stack.mongo_url, "tests")
-    made = Shelf(mongo, tenant)
-    await made.prepare()
-    yield made
-    mongo.close()
 
 
 @pytest.fixture
