@@ -20,7 +20,7 @@ from shared.mongo import PyMongoError
 log = get_logger(__name__)
 
 LOOK_EVERY = 2.0
-COLLECT_EVERY = 30.0
+COLLECT_EVERY = 10.0
 """Seconds between two looks at what may go."""
 
 ASKED = timedelta(seconds=15)

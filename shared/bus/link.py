@@ -82,8 +82,13 @@ class Link:
         """How many messages of a queue nobody has taken yet. Raises LOST where the broker does not say."""
         if self._connection is None or not self.is_up:
             raise ConnectionError("no connection to RabbitMQ")
-        async with self._connection.channel() as channel:
-            declared = await channel.declare_queue(queue, passive=True)
+        try:
+            async with self._connection.channel() as channel:
+                declared = await channel.declare_queue(queue, passive=True)
+        except LOST:
+            raise
+        except Exception as error:  # what the driver raises for a call whose connection ends meanwhile is of no kind
+            raise ConnectionError("the connection to RabbitMQ has ended meanwhile") from error
         return declared.declaration_result.message_count or 0
 
     async def run(self) -> None:

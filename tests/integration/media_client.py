@@ -153,6 +153,13 @@ async def media_process(
         home.release()
 
 
+UploaderOf = Callable[[str], Uploader]
+"""Makes a caller of the stack's media process."""
+
+MediaWith = Callable[..., Awaitable[MediaProcess]]
+"""Starts a media process beside the stack's, with settings given by name."""
+
+
 async def until(holds: Callable[[], Awaitable[bool]], what: str, within: float = 15.0) -> None:
     """Return once something holds; what is waited for sends no event."""
     async with asyncio.timeout(within):

@@ -1,6 +1,6 @@
 """Fixtures of the media service's tests: users for whom gateways vouch, its collections, processes of their own."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -12,11 +12,8 @@ from deploy.embedded.stack import Stack
 from shared.contracts.envelope import Actor
 from shared.mongo import Mongo
 from tests.harness.own_task import in_own_task
-from tests.integration.media_client import Kept, MediaProcess, Uploader, media_process
+from tests.integration.media_client import Kept, MediaProcess, MediaWith, Uploader, UploaderOf, media_process
 from tests.integration.media_shelf import Shelf
-
-UploaderOf = Callable[[str], Uploader]
-MediaWith = Callable[..., Awaitable[MediaProcess]]
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from tests.harness.rest import Answer
 from tests.integration.media_client import Kept, Uploader, png, text
-from tests.integration.media_fixtures import alice, kept, uploader
 
-__all__ = ["alice", "kept", "uploader"]
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 FORM = "multipart/form-data; boundary=x"
 PICTURE = png()

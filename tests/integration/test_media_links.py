@@ -72,7 +72,7 @@ async def test_links_are_signed_wherever_a_message_is_told(
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert "sandbox" in response.headers["Content-Security-Policy"]
         async with http.get(link[:-1] + ("0" if link[-1] != "0" else "1")) as response:
-            assert response.status == 401
+            assert response.status == 403
 
 
 async def test_who_may_see_a_file_gets_its_links(

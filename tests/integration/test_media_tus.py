@@ -4,16 +4,16 @@ import asyncio
 import base64
 import hashlib
 import signal
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import pytest
 
 from shared.service import Tasks
-from tests.integration.media_client import Kept, Slow, Uploader, png, text, until
-from tests.integration.media_fixtures import MediaWith, UploaderOf, alice, kept, media_with, uploader
+from tests.integration.media_client import Kept, MediaWith, Slow, Uploader, UploaderOf, png, text, until
 
-__all__ = ["alice", "kept", "media_with", "uploader"]
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 PATCHES = "application/offset+octet-stream"
 NOWHERE = f"/{'0' * 32}"
@@ -119,8 +119,10 @@ async def test_methods_can_be_named_by_a_header(alice: Uploader) -> None:
 # ── broken off ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def dropped(alice: Uploader, path: str, offset: int, data: bytes, promised: int) -> None:
-    """Send a part of a request, and hang up."""
+async def dropped(
+    alice: Uploader, path: str, offset: int, data: bytes, promised: int, kept: Callable[[], Awaitable[bool]]
+) -> None:
+    """Send a part of a request, and hang up once some of it is kept."""
     where = urlsplit(alice.url)
     _, writer = await asyncio.open_connection(where.hostname, where.port)
     head = {
@@ -130,6 +132,7 @@ async def dropped(alice: Uploader, path: str, offset: int, data: bytes, promised
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     writer.write(f"PATCH /v1/uploads{path} HTTP/1.1\r\n{lines}\r\n".encode() + data)
     await writer.drain()
+    await until(kept, "some of it is kept")
     writer.close()
 
 
@@ -137,7 +140,11 @@ async def test_what_has_come_of_a_part_is_kept(alice: Uploader, kept: Kept) -> N
     """HEAD says how much that is, and the rest goes on from there: nothing is sent twice, nothing is missing."""
     data = text(1_000_000)
     path = await alice.create(len(data))
-    await dropped(alice, path, 0, data[:400_000], len(data))
+
+    async def begun() -> bool:
+        return await kept.bytes_of(path.removeprefix("/")) > 0
+
+    await dropped(alice, path, 0, data[:400_000], len(data), begun)
 
     async def known() -> bool:
         return await alice.offset(path) > 0

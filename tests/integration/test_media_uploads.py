@@ -13,10 +13,9 @@ from deploy.embedded.stack import Stack
 from shared.auth import issue_token
 from shared.service import Tasks
 from tests.harness.rest import Answer
-from tests.integration.media_client import Kept, Slow, Uploader, form, png, text, until
-from tests.integration.media_fixtures import MediaWith, UploaderOf, alice, kept, media_with, uploader
+from tests.integration.media_client import Kept, MediaWith, Slow, Uploader, UploaderOf, form, png, text, until
 
-__all__ = ["alice", "kept", "media_with", "uploader"]
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 PDF = b"%PDF-1.7\n1 0 obj <<>> endobj\ntrailer <<>>\n%%EOF\n"
 MEGABYTE = 2**20

@@ -7,10 +7,9 @@ from typing import Any
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf
 from tests.harness.rest import Api
-from tests.integration.media_client import Uploader, png, text
-from tests.integration.media_fixtures import MediaWith, alice, kept, media_with, uploader
+from tests.integration.media_client import MediaWith, Uploader, png, text
 
-__all__ = ["alice", "kept", "media_with", "uploader"]
+pytest_plugins = ("tests.integration.media_fixtures",)
 
 ApiOf = Callable[..., Api]
 OCTETS = "application/octet-stream"
