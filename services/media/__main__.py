@@ -1,5 +1,6 @@
 """`python -m services.media`: one media process. Constructs everything; decides nothing."""
 
+import os
 from datetime import timedelta
 from functools import partial
 
@@ -41,6 +42,9 @@ EVENTS_PREFETCH = 256
 LOOKUP_TIMEOUT = 5.0
 MAX_LOOKUPS = 1000
 
+NICENESS = 10
+"""Files give way to messages, where both share a machine."""
+
 FAREWELL = 2.0
 """Seconds of DRAIN_TIMEOUT for clearing away what was cut off."""
 
@@ -48,6 +52,7 @@ FAREWELL = 2.0
 async def main(service: Service) -> None:
     """Run until stopped."""
     settings, tasks = service.settings, service.tasks
+    os.nice(NICENESS)
     secret = media_secret(settings)
     links = Links(secret, settings.media_link_seconds, settings.public_url.rstrip("/"))
     mongo = Mongo(settings.mongo_url, f"parley-{service.name}")
