@@ -35,7 +35,7 @@ FILLING: JSON = {
     "room_id": "nowhere", "message_id": "0" * 24, "content": "x", "emoji": "x", "seq": 1, "user_id": "bob",
     "role": "member", "name": "x", "client_id": "k", "type": "text", "token": "x", "after": "x",
     "reply_to": "0" * 24, "kind": "event", "id": "x", "owner": "bob", "action": "read", "status": "online",
-    "participation_id": "x", "before_time": "2026-01-01T00:00:00Z",
+    "participation_id": "x", "before_time": "2026-01-01T00:00:00Z", "media_id": "0" * 32,
 }  # fmt: skip
 OWN = {
     ("room.create", "type"): "group", ("favorite.toggle", "kind"): "room",
@@ -48,6 +48,7 @@ COMPOSED: JSON = {
     "user_ids": ["bob"],
     "room_ids": ["nowhere"],
     "events": [{}],
+    "media_ids": ["0" * 32],
 }
 """What is no text, and must be there."""
 ROWS = {name: row.contract for name, row in native.ON.items()} | {name: row.wire for name, row in native.LOCAL.items()}
@@ -83,6 +84,8 @@ def parts(value: Any) -> list[tuple[str, str, Any]]:
         ("room.create", "external", {"kind": "event", "id": value}),
         ("message.send", "mentions", ["bob", value]),
         ("message.send", "attachment", {"url": value}),
+        ("message.send", "attachment", {"media_id": value}),
+        ("media.find", "media_ids", ["0" * 32, value]),
         ("members.set", "members", [{"user_id": value}]),
         ("members.set", "members", [{"user_id": "bob", "role": value}]),
         ("rooms.states", "room_ids", ["nowhere", value]),
