@@ -201,20 +201,27 @@ async def test_what_the_broker_gave_up_is_replayed_where_it_was(
     home: Stack, channel: aio_pika.abc.AbstractChannel
 ) -> None:
     """Its x-death names exchange and keys, of a batch that came by several all of them."""
-    media = await channel.get_queue("commands.media")
-    await publish(channel, COMMANDS, "media", b"[]")
+    arguments: dict[str, Any] = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD,
+    }
+    queue = await channel.declare_queue("commands.tests", durable=True, arguments=arguments)
+    await queue.bind(COMMANDS, "tests")
+    await publish(channel, COMMANDS, "tests", b"[]")
     for _ in range(DELIVERY_LIMIT + 1):
-        await (await _next(media)).reject(requeue=True)
+        await (await _next(queue)).reject(requeue=True)
     await filled(channel, 1)
     [letter] = await listed(home)
-    assert (letter["exchange"], letter["key"], letter["queue"]) == (COMMANDS, "media", "commands.media")
-    assert letter["reason"] == "delivery_limit in commands.media"
+    assert (letter["exchange"], letter["key"], letter["queue"]) == (COMMANDS, "tests", "commands.tests")
+    assert letter["reason"] == "delivery_limit in commands.tests"
     assert letter["died_at"]
     assert (await dead(home, "replay", "--all"))[0] == 0
-    again = await _next(media)
+    again = await _next(queue)
     assert again.body == b"[]"
     await again.ack()
     assert await listed(home) == []
+    await queue.delete(if_unused=False, if_empty=False)
 
 
 async def test_a_batch_of_several_keys_comes_by_all_of_them(home: Stack, channel: aio_pika.abc.AbstractChannel) -> None:
