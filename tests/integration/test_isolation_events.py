@@ -45,11 +45,13 @@ SHOWN = {
 """What all members see of it."""
 OTHERWISE = {"room.created", "room.deleted", "presence.changed", "favorites.updated"}
 """What comes before or after, and what is of people, not rooms: see test_presence.py and test_people.py."""
+OWNERS = {"media.progress", "media.ready", "media.failed"}
+"""What of files is told to their owners alone: see test_media_waiting.py."""
 
 
 def test_all_that_is_told_is_among_it() -> None:
     """A new event must be made to happen here, or shown elsewhere to stay where it belongs."""
-    assert native.EMIT.keys() == SHOWN | OTHERWISE
+    assert native.EMIT.keys() == SHOWN | OTHERWISE | OWNERS
 
 
 async def everything_that_can_happen(owner: Listener, peer: Listener, room_id: str, secret: str) -> None:
