@@ -216,6 +216,10 @@ class Tus:
             if not media.pieces and len(head) >= min(HEAD, left):
                 self._intake.look(head, media.name, media.declared, media.wanted, whole=len(head) == left)
             media = await self._keep(media, joined(head, chunks), checksum)
+        elif (
+            checksum is not None and hashlib.new(checksum.algorithm, usedforsecurity=False).digest() != checksum.digest
+        ):
+            raise rules.wrong_checksum()
         if part.broken is not None:
             raise part.broken
         return media

@@ -27,12 +27,6 @@ def uploader(stack: Stack, http: ClientSession, tenant: str) -> UploaderOf:
 
 
 @pytest.fixture
-def alice(uploader: UploaderOf) -> Uploader:
-    """Alice."""
-    return uploader("alice")
-
-
-@pytest.fixture
 async def kept(stack: Stack) -> AsyncIterator[Kept]:
     """What is in the database."""
     mongo = Mongo(stack.mongo_url, "tests")
@@ -51,7 +45,7 @@ async def shelf(stack: Stack, tenant: str) -> AsyncIterator[Shelf]:
 
 
 @pytest.fixture
-def media_with(stack: Stack, alice: Uploader, tmp_path: Path, closing: AsyncExitStack) -> MediaWith:
+def media_with(stack: Stack, uploader: UploaderOf, tmp_path: Path, closing: AsyncExitStack) -> MediaWith:
     """Starts a media process beside the stack's.
 
     Its settings are given by name: `await media_with(UPLOADS_AT_ONCE=1)`.
@@ -60,7 +54,7 @@ def media_with(stack: Stack, alice: Uploader, tmp_path: Path, closing: AsyncExit
     async def start(*, restart: bool = False, **env: object) -> MediaProcess:
         settings = {name: str(value) for name, value in env.items()}
         root = tmp_path / f"media-{uuid4().hex[:6]}"
-        described = media_process(stack, root, settings, restart=restart, alice=alice)
+        described = media_process(stack, root, settings, restart=restart, alice=uploader("alice"))
         return await closing.enter_async_context(in_own_task(described))
 
     return start

@@ -11,9 +11,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.harness.rest import Answer
-from tests.integration.media_client import Kept, Uploader, png, text
+from tests.integration.media_client import Kept, Uploader, UploaderOf, png, text
 
 pytest_plugins = ("tests.integration.media_fixtures",)
+
+
+@pytest.fixture
+def alice(uploader: UploaderOf) -> Uploader:
+    """Alice, by the service's own port."""
+    return uploader("alice")
+
 
 FORM = "multipart/form-data; boundary=x"
 PICTURE = png()

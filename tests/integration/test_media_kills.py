@@ -10,7 +10,7 @@ from PIL import Image
 
 from deploy.embedded.stack import Stack
 from shared.mongo import Mongo
-from tests.integration.media_client import Kept, MediaProcess, Uploader, until
+from tests.integration.media_client import Kept, MediaProcess, Uploader, UploaderOf, until
 
 pytest_plugins = ("tests.integration.media_fixtures",)
 
@@ -29,7 +29,7 @@ def picture(number: int) -> bytes:
 
 
 async def test_a_process_that_is_killed_leaves_nothing_half_done(
-    stack: Stack, media_with: MediaWith, alice: Uploader, kept: Kept, tenant: str
+    stack: Stack, media_with: MediaWith, uploader: UploaderOf, kept: Kept, tenant: str
 ) -> None:
     """It has just answered 201 to many, and works on some: the other process makes all of them ready."""
     pictures = [await asyncio.to_thread(picture, number) for number in range(FILES)]
@@ -52,7 +52,7 @@ async def test_a_process_that_is_killed_leaves_nothing_half_done(
     assert not await all_ready()
     await until(all_ready, "all are ready", LONGEST)
     for answer in answers:
-        await check(alice, answer.body["id"])
+        await check(uploader("alice"), answer.body["id"])
 
     async def no_more_than_served() -> bool:
         served = [len(media["variants"]) for media in await kept.media(tenant)]

@@ -15,6 +15,13 @@ from tests.integration.media_client import Kept, MediaWith, Slow, Uploader, Uplo
 
 pytest_plugins = ("tests.integration.media_fixtures",)
 
+
+@pytest.fixture
+def alice(uploader: UploaderOf) -> Uploader:
+    """Alice, by the service's own port."""
+    return uploader("alice")
+
+
 PATCHES = "application/offset+octet-stream"
 NOWHERE = f"/{'0' * 32}"
 

@@ -17,6 +17,13 @@ from tests.integration.media_client import Kept, MediaWith, Slow, Uploader, Uplo
 
 pytest_plugins = ("tests.integration.media_fixtures",)
 
+
+@pytest.fixture
+def alice(uploader: UploaderOf) -> Uploader:
+    """Alice, by the service's own port."""
+    return uploader("alice")
+
+
 PDF = b"%PDF-1.7\n1 0 obj <<>> endobj\ntrailer <<>>\n%%EOF\n"
 MEGABYTE = 2**20
 

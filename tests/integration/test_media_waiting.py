@@ -4,12 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
+
 from deploy.embedded.stack import Stack
 from tests.conftest import ClientOf
 from tests.harness.rest import Api
-from tests.integration.media_client import MediaWith, Uploader, png, text
+from tests.integration.media_client import MediaWith, Uploader, UploaderOf, png, text
 
 pytest_plugins = ("tests.integration.media_fixtures",)
+
+
+@pytest.fixture
+def alice(uploader: UploaderOf) -> Uploader:
+    """Alice, by the service's own port."""
+    return uploader("alice")
+
 
 ApiOf = Callable[..., Api]
 OCTETS = "application/octet-stream"
