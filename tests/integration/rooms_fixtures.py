@@ -27,7 +27,7 @@ def rooms_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def rooms(rooms_servers: Stack, rooms_log: Path) -> AsyncIterator[RoomsProcess]:
+async def rooms_process(rooms_servers: Stack, rooms_log: Path) -> AsyncIterator[RoomsProcess]:
     """The service, ready."""
     async with RoomsProcess(rooms_servers.amqp_url, rooms_servers.mongo_url, rooms_log) as process:
         yield process

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,10 @@ def environment_of(pid: int) -> bytes:
 
 def files_of(pid: int) -> set[str]:
     """What a process has opened, but for modules that it is importing."""
-    files = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    files = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            files.add(str(entry.readlink()))
     return {file for file in files if "/lib/" not in file and not file.endswith(".py")}
 
 

@@ -13,7 +13,7 @@ from shared.mongo import Mongo
 from tests.integration.rooms_client import Caller, next_dead, publish_raw
 
 pytest_plugins = ("tests.integration.rooms_fixtures",)
-pytestmark = pytest.mark.usefixtures("rooms")
+pytestmark = pytest.mark.usefixtures("rooms_process")
 
 
 async def make(caller: Caller, **fields: Any) -> str:

@@ -40,7 +40,7 @@ from shared.permissions import allowed
 from tests.integration.rooms_client import Caller
 
 pytest_plugins = ("tests.integration.rooms_fixtures",)
-pytestmark = pytest.mark.usefixtures("rooms")
+pytestmark = pytest.mark.usefixtures("rooms_process")
 
 # What is asked of a group of otto (owner), ada (admin), mia (member), rex (reader) and zed (reader), and the right it
 # takes. Nothing asked is refused for another reason than rights.

@@ -28,7 +28,7 @@ from shared.contracts.rooms import (
 from tests.integration.rooms_client import Caller, RoomsProcess
 
 pytest_plugins = ("tests.integration.rooms_fixtures",)
-pytestmark = pytest.mark.usefixtures("rooms")
+pytestmark = pytest.mark.usefixtures("rooms_process")
 
 WORKER = Actor(id="messages", roles=("service",))
 
@@ -223,12 +223,12 @@ async def test_what_cannot_be_understood_is_answered(caller: Caller) -> None:
     assert {detail["field"] for detail in malformed.value.details} == {"name", "colour"}
 
 
-async def test_health_and_metrics(rooms: RoomsProcess, caller: Caller) -> None:
+async def test_health_and_metrics(rooms_process: RoomsProcess, caller: Caller) -> None:
     """Ready by its real links; commands are counted by type and outcome."""
     await make(caller)
-    status, body = await rooms.health("readyz")
+    status, body = await rooms_process.health("readyz")
     assert (status, body["checks"]) == (200, {"rabbitmq": "ok", "mongodb": "ok"})
-    assert 'parley_requests_handled_total{outcome="ok",type="room.create"}' in await rooms.metrics()
+    assert 'parley_requests_handled_total{outcome="ok",type="room.create"}' in await rooms_process.metrics()
 
 
 async def test_what_changed_nothing_is_remembered_by_its_client_id(caller: Caller) -> None:
