@@ -117,9 +117,13 @@ class Ports:
         return {self.mongod: "mongod"}
 
     def operations(self) -> dict[int, str]:
-        """Ports of the services behind the gateways, each with what wants it."""
+        """Where the services behind the gateways tell how they are, each with what wants it."""
         workers = {self.messages(index): f"messages-{index}" for index in range(self.workers)}
-        return {self.rooms: "rooms-0", self.media: "media-0", self.media_files: "media-0 (files)", **workers}
+        return {self.rooms: "rooms-0", self.media: "media-0", **workers}
+
+    def files(self) -> dict[int, str]:
+        """Where files are brought and fetched, with what wants it."""
+        return {self.media_files: "media-0 (files)"}
 
     def listeners(self) -> dict[int, str]:
         """The gateways' ports, each with what wants it."""
@@ -141,7 +145,7 @@ def find_free(gateways: int = 1, workers: int = 1) -> int:
     """
     for base in random.sample(SEARCH_RANGE, len(SEARCH_RANGE)):
         ports = Ports(base, gateways, workers)
-        services = ports.operations() | ports.listeners() | {ports.team: "gateway-0 (team)"}
+        services = ports.operations() | ports.files() | ports.listeners() | {ports.team: "gateway-0 (team)"}
         if not busy(ports.broker() | ports.database() | services):
             return base
     raise EmbeddedError(f"no free block of ports between {SEARCH_RANGE.start} and {SEARCH_RANGE.stop}")

@@ -184,7 +184,7 @@ class Stack:
         taken = [] if self.config.amqp_url else busy(self.ports.broker())
         taken += [] if self.config.mongo_url else busy(self.ports.database())
         if not self._servers_only:
-            taken += busy(self.ports.operations()) + busy(self.ports.listeners(), self.config.host)
+            taken += busy(self.ports.operations() | self.ports.files()) + busy(self.ports.listeners(), self.config.host)
         if taken:
             raise EmbeddedError("\n  ".join(["nothing was started, as these ports cannot be had:", *taken, ADVICE]))
 

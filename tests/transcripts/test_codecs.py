@@ -42,6 +42,7 @@ EXTRAS = {
     "reply_to": MESSAGE,
     "size": 1024,
     "thumbnail_url": "https://example.com/small.png",
+    "url": "https://example.com/large.png",
 }
 """What an event may leave out."""
 

@@ -17,7 +17,7 @@ from deploy.embedded.services import gateways, workers
 
 def everything(ports: Ports) -> dict[int, str]:
     """The whole table of a stack."""
-    return ports.broker() | ports.database() | ports.operations() | ports.listeners()
+    return ports.broker() | ports.database() | ports.operations() | ports.files() | ports.listeners()
 
 
 class TestPorts:
