@@ -43,12 +43,12 @@ async def door(media: Depot, patience: float = PATIENCE) -> AsyncIterator[str]:
 async def some_then_nothing() -> AsyncIterator[bytes]:
     """A body that does not end."""
     yield b"x" * 1000
-    await asyncio.sleep(20)
+    await asyncio.Event().wait()
 
 
 async def silent(_request: web.Request) -> web.StreamResponse:
     """No answer."""
-    await asyncio.sleep(20)
+    await asyncio.Event().wait()
     return web.Response()
 
 

@@ -5,9 +5,10 @@ import hashlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import pytest
-from aiohttp import ClientError, ClientPayloadError, ClientSession, web
+from aiohttp import ClientConnectionError, ClientError, ClientPayloadError, ClientSession, StreamReader, web
 
 from tests.conftest import TokenOf
 from tests.harness.depot import Depot
@@ -36,6 +37,18 @@ async def pieces(size: int, digest: "hashlib._Hash | None" = None) -> AsyncItera
         yield piece
 
 
+async def read_slowly(content: StreamReader, digest: "hashlib._Hash", gateway: Gateway) -> int:
+    """Take a body with pauses, which is what is tested; the most bytes of memory the gateway had in any."""
+    read = most = 0
+    async for chunk in content.iter_chunked(262_144):
+        digest.update(chunk)
+        read += len(chunk)
+        if read % 2**23 < len(chunk):
+            await asyncio.sleep(0.05)
+            most = max(most, gateway.resident_bytes())
+    return most
+
+
 class TestUp:
     """Requests with a body."""
 
@@ -48,13 +61,7 @@ class TestUp:
 
         async def slowly(request: web.Request) -> web.StreamResponse:
             nonlocal most
-            read = 0
-            async for chunk in request.content.iter_chunked(262_144):
-                got.update(chunk)
-                read += len(chunk)
-                if read % 2**23 < len(chunk):
-                    await asyncio.sleep(0.05)
-                    most = max(most, gateway.resident_bytes())
+            most = await read_slowly(request.content, got, gateway)
             return web.json_response({}, status=201)
 
         media.answer = slowly
@@ -158,7 +165,7 @@ class TestUp:
             yield b"x" * 100_000
             await media.until(lambda: bool(media.seen))
             gone.set()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
             yield b"never"
 
         headers = {"Authorization": f"Bearer {token('alice')}"}
@@ -196,7 +203,7 @@ class TestDown:
         self, gateway: Gateway, media: Depot, http: ClientSession, token: TokenOf
     ) -> None:
         """Though the client is slower than the media service."""
-        expected, got, most = hashlib.sha256(), hashlib.sha256(), 0
+        expected, got = hashlib.sha256(), hashlib.sha256()
         before = gateway.resident_bytes()
 
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -211,13 +218,7 @@ class TestDown:
         async with http.get(f"{gateway.url}{ORIGINAL}", headers=headers) as response:
             assert (response.status, response.headers["ETag"]) == (200, '"e"')
             assert "Set-Cookie" not in response.headers
-            read = 0
-            async for chunk in response.content.iter_chunked(262_144):
-                got.update(chunk)
-                read += len(chunk)
-                if read % 2**23 < len(chunk):
-                    await asyncio.sleep(0.05)
-                    most = max(most, gateway.resident_bytes())
+            most = await read_slowly(response.content, got, gateway)
         assert got.digest() == expected.digest()
         assert most - before < GROWTH
 
@@ -226,12 +227,13 @@ class TestDown:
         self, gateway: Gateway, media: Depot, http: ClientSession, token: TokenOf, length: dict[str, str]
     ) -> None:
         """Never as though that had been all."""
+        came = asyncio.Event()
 
         async def vanish(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse(headers=length)
             await response.prepare(request)
             await response.write(b"x" * 200_000)
-            await asyncio.sleep(0.2)
+            await came.wait()
             assert request.transport is not None
             request.transport.abort()
             return response
@@ -240,6 +242,8 @@ class TestDown:
         headers = {"Authorization": f"Bearer {token('alice')}"}
         async with http.get(f"{gateway.url}{ORIGINAL}", headers=headers) as response:
             assert response.status == 200
+            await response.content.readany()
+            came.set()
             with pytest.raises((ClientPayloadError, ClientError)):
                 await response.read()
 
@@ -361,23 +365,28 @@ async def http_get(url: str, headers: dict[str, str]) -> None:
         assert response.status == 200
 
 
+async def is_ready(gateway: Gateway) -> bool:
+    """Whether a gateway takes new requests."""
+    with suppress(ClientConnectionError):
+        async with ClientSession() as session, session.get(f"{gateway.url}/readyz") as response:
+            return response.status == 200
+    return False
+
+
 async def test_a_stop_waits_for_what_is_under_way(
     gateway: Gateway, media: Depot, http: ClientSession, token: TokenOf
 ) -> None:
     """An upload that ends in time is answered."""
-    told = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
         yield b"x" * 10
-        await told.wait()
-        await asyncio.sleep(1.0)
+        while await is_ready(gateway):  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.02)
         yield b"y" * 10
 
     async def stop() -> None:
         await media.until(lambda: bool(media.seen))
-        stopping = gateway.process.kill(signal.SIGTERM)
-        told.set()
-        await stopping
+        await gateway.process.kill(signal.SIGTERM)
 
     headers = {"Authorization": f"Bearer {token('alice')}"}
     async with asyncio.TaskGroup() as group:

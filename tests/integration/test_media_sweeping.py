@@ -118,8 +118,8 @@ async def test_an_end_that_was_not_told_is(site: Site) -> None:
     assert [event["type"] for event in await site.heard(failed)] == ["media.failed"]
     assert (await site.objects(media), await site.objects(failed)) == ({"original1"}, set())
     await site.sweep().look(now())
-    await asyncio.sleep(0.2)
-    assert len(site.events) == 2
+    assert await site.heard(await refused(site))  # what is told last
+    assert len(site.events) == 3
 
 
 # ── what nobody needs ────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -42,20 +43,12 @@ class Endpoints:
                 key = (route.method, route.path)
                 if key not in taken:
                     taken.add(key)
-                    added = app.router.add_route(route.method, route.path, self._handler(dialect, route))
+                    handler = in_words_of(dialect, partial(self._answer, route))
+                    added = app.router.add_route(route.method, route.path, handler)
                     spoken[added] = dialect
             if dialect.prefix:
                 spoken[app.router.add_route("*", dialect.prefix + "/{rest:.*}", _nowhere(dialect))] = dialect
         return spoken
-
-    def _handler(self, dialect: Dialect, route: Route) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                return await self._answer(route, request)
-            except Exception as error:  # noqa: BLE001 - every failure is answered in the dialect's words
-                return refused(dialect, request, failure_of(error, request))
-
-        return handle
 
     async def _answer(self, route: Route, request: web.Request) -> web.StreamResponse:
         identity = None if route.public else await self._edge.identify(request, token_of(request))
@@ -102,6 +95,18 @@ def _nowhere(dialect: Dialect) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         missing = f"There is nothing at {request.method} {request.path}."
         return refused(dialect, request, ChatError(ErrorCode.NOT_FOUND, missing))
+
+    return handle
+
+
+def in_words_of(dialect: Dialect, answer: Handler) -> Handler:
+    """A handler whose every failure is answered in a dialect's words."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except Exception as error:  # noqa: BLE001 - the last resort: an answer instead of a broken connection
+            return refused(dialect, request, failure_of(error, request))
 
     return handle
 

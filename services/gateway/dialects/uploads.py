@@ -4,6 +4,7 @@ A client of these APIs knows no state of a file: the answer waits until it can b
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -11,11 +12,10 @@ from aiohttp.web_urldispatcher import AbstractRoute
 from pydantic import ValidationError
 
 from services.gateway.carrying import Carried, Target, expect_later
-from services.gateway.dialects.endpoints import refused
+from services.gateway.dialects.endpoints import in_words_of
 from services.gateway.dialects.rows import Dialect, Say, Upload
 from services.gateway.linking import Linking
 from services.gateway.passing import Passing, check
-from services.gateway.rest import Handler, failure_of
 from services.gateway.sio.voice import said
 from services.gateway.voices import JSON
 from shared.contracts.errors import ChatError, ErrorCode, ErrorView
@@ -36,20 +36,11 @@ class Uploads:
         """Serve every row; whose is what."""
         return {
             app.router.add_route(
-                row.method, row.path, self._handler(dialect, row), expect_handler=expect_later
+                row.method, row.path, in_words_of(dialect, partial(self._take, row)), expect_handler=expect_later
             ): dialect
             for dialect in dialects
             for row in dialect.uploads
         }
-
-    def _handler(self, dialect: Dialect, row: Upload) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                return await self._take(row, request)
-            except Exception as error:  # noqa: BLE001 - every failure is answered in the dialect's words
-                return refused(dialect, request, failure_of(error, request))
-
-        return handle
 
     async def _take(self, row: Upload, request: web.Request) -> web.StreamResponse:
         check(request)
