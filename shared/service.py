@@ -1,6 +1,7 @@
 """What every process does the same way: settings, logs, signals, health, owned tasks, drain. Knows no service."""
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import sys
@@ -25,6 +26,9 @@ Answer = Callable[[web.Request], Awaitable[web.Response]]
 CHECK_TIMEOUT = 2.0
 UNUSABLE = 2
 """Exit status where the environment is unusable: starting again will not help."""
+
+LATE = 2.0
+"""Seconds after the drain at which it is told what keeps the process from ending; soon it may be killed."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may keep the interpreter while another waits: the database driver's threads wait for the loop's."""
@@ -141,6 +145,8 @@ class Service:
         log.info("started", service=self.name)
         await self.stopping.wait()
         log.info("draining")
+        faulthandler.dump_traceback_later(self.settings.drain_timeout + LATE)  # ended by the end of the process only
+        loop.call_later(self.settings.drain_timeout + LATE, _tell_what_runs)
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_timeout):
                 for step in self.on_drain:
@@ -155,6 +161,19 @@ class Service:
     async def _stop_when_broken(self) -> None:
         await self.tasks.broken.wait()
         self.stopping.set()
+
+
+def _tell_what_runs() -> None:
+    log.warning("stopping takes long", tasks=sorted(_where_is(task) for task in asyncio.all_tasks()))
+
+
+def _where_is(task: asyncio.Task[Any]) -> str:
+    """The name of a task, and the line at which it waits."""
+    waits: Any = task.get_coro()
+    while hasattr(inner := getattr(waits, "cr_await", None), "cr_frame"):
+        waits = inner
+    frame = getattr(waits, "cr_frame", None)
+    return task.get_name() if frame is None else f"{task.get_name()} at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 async def _outcome(check: Check) -> str:
