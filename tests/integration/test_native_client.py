@@ -159,6 +159,8 @@ async def test_a_room_made_anew_is_told_as_a_reset(client: ClientOf, line: Line)
     await alice.send(room, "new")
     told = await bob.expect("reset", room_id=room)
     assert told.data["epoch"] == bob.positions[room].epoch != "0"
+    if not told.data["messages"]:  # the reset was faster than the message
+        await bob.said(room, "new")
     assert {"new"} == {item["content"] for item in told.data["messages"]} | {
         content for _, _, content in bob.changes(room)[1:]
     }
