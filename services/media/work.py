@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,9 @@ class Work:
     async def run(self) -> None:
         """Work for ever. Who is cancelled leaves what is not finished to others."""
         await asyncio.to_thread(_clear_rooms)
-        await asyncio.gather(*(self._run_one() for _ in range(self._at_once)))
+        async with asyncio.TaskGroup() as group:  # which ends when all of them have
+            for _ in range(self._at_once):
+                group.create_task(self._run_one())
 
     async def _run_one(self) -> None:
         while True:
@@ -166,7 +168,8 @@ class Work:
             await self._repository.let_go(media.id, worker, now() + PAUSE, counts=False)
             return "put off"
         except asyncio.CancelledError:
-            await self._repository.let_go(media.id, worker, now(), counts=False)
+            with suppress(PyMongoError):  # else its lease ends by itself; whatever happens, this is to end
+                await self._repository.let_go(media.id, worker, now(), counts=False)
             raise
         except Exception as error:  # noqa: BLE001 - whatever a file does to us, others must be worked on
             return await self._failed(media, worker, error)

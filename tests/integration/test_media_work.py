@@ -275,6 +275,18 @@ async def test_who_is_stopped_leaves_a_file_to_others_at_once(site: Site) -> Non
     assert (await as_told(site, media)).state is MediaState.READY
 
 
+async def test_who_is_stopped_ends_though_it_cannot_let_go(site: Site) -> None:
+    """The database is not to be reached any more: the work ends all the same, and is not taken up again."""
+    gate = Gate()
+    await site.serve(site.work(gate, at_once=1))
+    media = await site.taken_in(TEXT, MediaKind.FILE, PLAIN)
+    await site.announcer.process(media.id)
+    await gate.waits.wait()
+    site.mongo.close()
+    async with asyncio.timeout(PATIENCE):
+        await site.tasks.close()
+
+
 async def test_what_is_asked_for_is_done(site: Site) -> None:
     """By the command, as uploads ask for it; asked for twice, it is done once. No more at a time than may be."""
     running, most = 0, 0
