@@ -110,9 +110,14 @@ class Mongo:
             name, write_concern=WriteConcern(w="majority", j=True), read_concern=ReadConcern("majority")
         )
 
-    def collection(self, name: str) -> Collection:
-        """A collection of the service that owns it."""
-        return self.database[name]
+    def collection(self, name: str, *, journaled: bool = True) -> Collection:
+        """A collection of the service that owns it.
+
+        Args:
+            journaled: writes are lost by no failure once they are acknowledged. Else they may be, each alone, until a
+                later one that is journaled is acknowledged: whoever writes makes sure then that they are there.
+        """
+        return self.database[name] if journaled else self.database.get_collection(name, write_concern=WriteConcern(1))
 
     async def ensure_indexes(self, collection: str, indexes: list[IndexModel]) -> None:
         """Create the indexes that are missing."""

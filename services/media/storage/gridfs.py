@@ -3,6 +3,9 @@
 Chunks are written and read by hand: the driver's bucket holds up to 16 MB of chunks for every reader, and has one id
 for an object and its chunks, so that two writers of one object would mix theirs. Here each write has an id of its own
 below the object's key, `{media id}/{name}/{random}`, and an object is the last of its writes that was completed.
+
+No chunk waits for the journal, which messages wait for, too: the file's document does, which is written after them, and
+by what is lasting then all chunks are counted.
 """
 
 import secrets
@@ -31,6 +34,7 @@ class GridFSStore:
         self._mongo = mongo
         self._files: Collection = mongo.collection("media.files")
         self._chunks: Collection = mongo.collection("media.chunks")
+        self._new_chunks: Collection = mongo.collection("media.chunks", journaled=False)
 
     async def prepare(self) -> None:
         """Create the indexes that the specification asks for."""
@@ -65,7 +69,7 @@ class GridFSStore:
         async for data in even(chunks, CHUNK_SIZE):
             document: Document = {"files_id": write, "n": count, "data": data}
             with answering(PyMongoError):
-                await to_the_end(self._chunks.insert_one(document))
+                await to_the_end(self._new_chunks.insert_one(document))
             size += len(data)
             count += 1
         file: Document = {
@@ -79,6 +83,8 @@ class GridFSStore:
         }
         with answering(PyMongoError):
             await to_the_end(self._files.insert_one(file))
+        await self._count(write, count)
+        with answering(PyMongoError):
             if turn:
                 await self._drop({"$in": await self._ids_before(key, turn)})
         return size
@@ -144,6 +150,13 @@ class GridFSStore:
         return await self._files.find_one(
             {"_id": _below(key), "filename": key}, sort=[("metadata.turn", DESCENDING), ("_id", DESCENDING)]
         )
+
+    async def _count(self, write: str, count: int) -> None:
+        """Raises ChatError where not all chunks of a write are there."""
+        with answering(PyMongoError, _Torn):
+            there = await self._chunks.count_documents({"files_id": write})
+            if there != count:
+                raise _Torn(f"{there} of the {count} chunks of {write} are there: the database has lost some")
 
     async def _ids_before(self, key: str, turn: int) -> list[str]:
         """The completed writes of an object that another one has taken the place of."""
