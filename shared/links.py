@@ -8,7 +8,8 @@ import hmac
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from shared.contracts.media import VariantName, media_path
+from shared.contracts.media import media_path
+from shared.contracts.media_terms import VariantName
 
 _LENGTH = 32
 """Hex digits of a signature: 128 bits."""

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from shared.contracts import integration, media, messages, people, presence, rooms
 from shared.contracts.base import Command, Query
 from shared.contracts.content import MessageView
-from shared.contracts.media import MEDIA_PATH, MediaView, VariantName
+from shared.contracts.media import MEDIA_PATH, MediaView
+from shared.contracts.media_terms import VariantName
 from shared.links import Links, SignedLink
 
 JSON = dict[str, Any]

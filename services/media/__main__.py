@@ -12,7 +12,8 @@ from services.media.ending import Ending
 from services.media.http import Port
 from services.media.intake import Intake, Rules
 from services.media.kinds import limits
-from services.media.processing import Bounds, process
+from services.media.processing.parent import process
+from services.media.processing.product import Bounds
 from services.media.reference_store import ReferenceStore
 from services.media.references import CaughtUp
 from services.media.repository import Quota, Repository

@@ -10,7 +10,8 @@ from shared.bus.topology import COMMANDS, EVENTS
 from shared.contracts.base import Service
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError
-from shared.contracts.media import MediaEvent, MediaFailed, MediaProgressed, MediaReady, MediaState, ProcessMedia
+from shared.contracts.media import MediaEvent, MediaFailed, MediaProgressed, MediaReady, ProcessMedia
+from shared.contracts.media_terms import MediaState
 from shared.logging import get_logger
 from shared.permissions import GlobalRole
 from shared.tracing import new_traceparent

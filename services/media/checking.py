@@ -13,7 +13,7 @@ from services.media.repository import Repository
 from services.media.storage.store import NoObject, Store
 from services.media.times import now
 from shared.contracts.errors import ChatError
-from shared.contracts.media import MediaState, VariantName
+from shared.contracts.media_terms import MediaState, VariantName
 
 PAGE = 200
 

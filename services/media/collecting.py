@@ -12,7 +12,7 @@ from services.media.references import CaughtUp
 from services.media.repository import Repository
 from services.media.storage.store import Store
 from shared import metrics
-from shared.contracts.media import MediaState
+from shared.contracts.media_terms import MediaState
 from shared.logging import get_logger
 
 log = get_logger(__name__)

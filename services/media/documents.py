@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from services.media.records import Facts, Media, Piece, Variant
-from shared.contracts.media import MediaKind, MediaState, Refusal, VariantName
+from services.media.processing.product import Facts
+from services.media.records import Media, Piece, Variant
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 
 Document = dict[str, Any]
 

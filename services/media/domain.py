@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaKind
+from shared.contracts.media_terms import MediaKind
 
 LONGEST_WAIT = 60.0
 """Seconds for which `Prefer: wait` is granted."""

@@ -8,7 +8,7 @@ from services.media.announcing import Announcer
 from services.media.records import Media
 from services.media.repository import Repository
 from services.media.storage.store import Store
-from shared.contracts.media import MediaState, VariantName
+from shared.contracts.media_terms import MediaState, VariantName
 
 
 class Ending:

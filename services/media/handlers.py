@@ -12,7 +12,8 @@ from services.media.storage.store import Store
 from shared.contracts.base import Command, Query, View
 from shared.contracts.envelope import Actor, RequestEnvelope
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import FindMedia, GetMedia, MediaListView, MediaState, MediaView, RemovedView, RemoveMedia
+from shared.contracts.media import FindMedia, GetMedia, MediaListView, MediaView, RemovedView, RemoveMedia
+from shared.contracts.media_terms import MediaState
 
 ALMOST_GONE = 600.0
 """Seconds before its end in which an unused file is not found any more, so that what is sent can be told in time; a

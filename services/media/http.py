@@ -14,7 +14,8 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from services.media.bodies import is_awaited
-from services.media.refusals import Refused, error_of
+from services.media.errors import error_of
+from services.media.refusals import Refused
 from shared.auth import Vouchers
 from shared.bus.codec import to_json
 from shared.bus.requests import refusal_of

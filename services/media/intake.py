@@ -24,7 +24,7 @@ from services.media.times import now
 from shared import metrics
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaKind, MediaState, Refusal
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal
 from shared.logging import get_logger
 from shared.mongo import PyMongoError
 from shared.service import Tasks

@@ -7,7 +7,7 @@ besides (MEDIA_TYPES) is taken as `file`, and never looked into.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from shared.contracts.media import MediaKind
+from shared.contracts.media_terms import MediaKind
 
 TEXT = "text/plain"
 HTML = "text/html"

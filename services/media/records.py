@@ -5,16 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from shared.contracts.media import (
-    MediaKind,
-    MediaRefusalView,
-    MediaState,
-    MediaView,
-    Refusal,
-    VariantName,
-    VariantView,
-    media_path,
-)
+from services.media.processing.product import Facts
+from shared.contracts.media import MediaRefusalView, MediaView, VariantView, media_path
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 
 Document = dict[str, Any]
 
@@ -44,17 +37,6 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What processing finds out about a file."""
-
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    placeholder: str | None = None
-    waveform: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Media:
     """A file."""
 
@@ -80,7 +62,7 @@ class Media:
     pieces: tuple[Piece, ...] = ()
     """The upload as it came, until it is served otherwise."""
     variants: Mapping[VariantName, Variant] = field(default_factory=dict)
-    facts: Facts = Facts()
+    facts: Facts = field(default_factory=Facts)
     refusal: tuple[Refusal, str] | None = None
     attempts: int = 0
     """How often its processing was begun."""

@@ -1,24 +1,6 @@
-"""Why a file is not taken, and the error that says so. Pure."""
+"""Why a file is not taken. Pure."""
 
-from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import Refusal
-
-CODES: dict[Refusal, ErrorCode] = {
-    Refusal.EMPTY: ErrorCode.INVALID,
-    Refusal.TOO_LARGE: ErrorCode.TOO_LARGE,
-    Refusal.UNKNOWN_TYPE: ErrorCode.INVALID,
-    Refusal.TYPE_REFUSED: ErrorCode.INVALID,
-    Refusal.TYPE_MISMATCH: ErrorCode.INVALID,
-    Refusal.DAMAGED: ErrorCode.INVALID,
-    Refusal.DIMENSIONS: ErrorCode.INVALID,
-    Refusal.CHECKSUM: ErrorCode.INVALID,
-    Refusal.INFECTED: ErrorCode.INVALID,
-    Refusal.UNPROCESSABLE: ErrorCode.INVALID,
-    Refusal.UPLOADS_AT_ONCE: ErrorCode.RATE_LIMITED,
-    Refusal.DAILY_LIMIT: ErrorCode.RATE_LIMITED,
-    Refusal.QUOTA: ErrorCode.CONFLICT,
-}
-"""The error that each refusal is (docs/media.md)."""
+from shared.contracts.media_terms import Refusal
 
 
 class Refused(Exception):  # noqa: N818 - what became of a file, which callers expect
@@ -33,8 +15,3 @@ class Refused(Exception):  # noqa: N818 - what became of a file, which callers e
         super().__init__(message)
         self.reason = reason
         self.message = message
-
-
-def error_of(refused: Refused) -> ChatError:
-    """The error that tells a caller of a refusal, with its reason as `details.reason`."""
-    return ChatError(CODES[refused.reason], refused.message, details={"reason": refused.reason.value})

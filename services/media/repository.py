@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from services.media.documents import document_of, facts_in, media_of, pieces_in, refusal_in, variants_in
-from services.media.records import Facts, Media, Piece, Variant
-from shared.contracts.media import MediaState, Refusal, VariantName
+from services.media.processing.product import Facts
+from services.media.records import Media, Piece, Variant
+from shared.contracts.media_terms import MediaState, Refusal, VariantName
 from shared.mongo import ASCENDING, Document, IndexModel, Mongo, ReturnDocument, Session, is_conflict, readable
 
 PUBLISHED = timedelta(seconds=10)

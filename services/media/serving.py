@@ -22,7 +22,8 @@ from services.media.repository import Repository
 from services.media.storage.store import NoObject, Store
 from shared import metrics
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MEDIA_PATH, MediaState, VariantName
+from shared.contracts.media import MEDIA_PATH
+from shared.contracts.media_terms import MediaState, VariantName
 from shared.links import Links
 from shared.logging import get_logger
 

@@ -29,7 +29,7 @@ from services.media.kinds import (
 from services.media.markup import markup_in
 from services.media.refusals import Refused
 from services.media.signatures import candidate, legible
-from shared.contracts.media import MediaKind, Refusal
+from shared.contracts.media_terms import MediaKind, Refusal
 
 HEAD = 8192
 """Bytes that are looked at."""

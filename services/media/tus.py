@@ -33,7 +33,7 @@ from services.media.storage.store import Store
 from services.media.times import now
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaState
+from shared.contracts.media_terms import MediaState
 
 PATH = "/v1/uploads"
 UPLOAD_ID = r"{media_id:[0-9a-f]{32}}"

@@ -7,7 +7,8 @@ from services.media.records import Media
 from services.media.repository import Repository
 from shared.bus.codec import JSON, readable_events
 from shared.bus.consumer import Consumer
-from shared.contracts.media import MediaFailed, MediaReady, MediaState
+from shared.contracts.media import MediaFailed, MediaReady
+from shared.contracts.media_terms import MediaState
 
 LOOK_EVERY = 2.0
 """Seconds after which the database is asked all the same: events are lost with the link."""

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from services.media.ending import Ending, variant_key
-from services.media.processing import Exhausted, Made, Product
+from services.media.processing.parent import Exhausted
+from services.media.processing.product import Made, Product
 from services.media.records import Media, Piece, Variant
 from services.media.refusals import Refused
 from services.media.repository import Repository
@@ -28,7 +29,8 @@ from shared import metrics
 from shared.bus.codec import unique_id
 from shared.contracts.envelope import RequestEnvelope
 from shared.contracts.errors import ChatError
-from shared.contracts.media import MediaKind, MediaState, ProcessedView, ProcessMedia, Refusal, VariantName
+from shared.contracts.media import ProcessedView, ProcessMedia
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from shared.logging import get_logger
 from shared.mongo import PyMongoError, is_transient
 from shared.retry import until_done

@@ -4,7 +4,8 @@ from services.messages.batch import Batch
 from shared.contracts.content import Attachment, MessageType
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaState, MediaView, VariantName, media_path
+from shared.contracts.media import MediaView, media_path
+from shared.contracts.media_terms import MediaState, VariantName
 
 THUMBNAILS = (VariantName.MEDIUM, VariantName.SMALL, VariantName.POSTER)
 """What is shown in a file's place, the best first."""

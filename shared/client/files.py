@@ -11,7 +11,8 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from pydantic import ValidationError
 
 from shared.contracts.errors import ChatError, ErrorCode, ErrorView
-from shared.contracts.media import MEDIA_PATH, MediaKind, MediaView, VariantName, media_path
+from shared.contracts.media import MEDIA_PATH, MediaView, media_path
+from shared.contracts.media_terms import MediaKind, VariantName
 
 CHUNK = 65_536
 WAIT = 30

@@ -5,12 +5,12 @@ Bytes travel over HTTP only (docs/media.md); what stands here is what is said ab
 
 import re
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
 from shared.contracts.base import Command, Event, Id, MessageId, Query, Seq, Service, View
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 
 MAX_NAME = 255
 """Characters of a file's name."""
@@ -22,62 +22,6 @@ MediaId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """128 random bits in hex."""
 
 _OWN_LINK = re.compile(r"(?:https?://[^/?#]+)?" + MEDIA_PATH + r"([0-9a-f]{32})(?:[/?#].*)?")
-
-
-class MediaKind(StrEnum):
-    """What a file is to a message: the type of the message that shows it."""
-
-    IMAGE = "image"
-    VIDEO = "video"
-    AUDIO = "audio"
-    FILE = "file"
-
-
-class MediaState(StrEnum):
-    """Where a file stands. Only a ready one can be seen, and be shown by messages."""
-
-    UPLOADING = "uploading"
-    PENDING = "pending"
-    """All of it is here; it waits to be checked and processed, or is being."""
-    READY = "ready"
-    FAILED = "failed"
-    INFECTED = "infected"
-
-
-class Refusal(StrEnum):
-    """Why a file is not taken, in one word a program can switch on: `details.reason` of the error."""
-
-    EMPTY = "empty"
-    TOO_LARGE = "too_large"
-    UNKNOWN_TYPE = "unknown_type"
-    """It is of no type that is known."""
-    TYPE_REFUSED = "type_refused"
-    """It is of a type that is not taken, or not for this kind of message."""
-    TYPE_MISMATCH = "type_mismatch"
-    """It is of another type than it is said to be, by its media type or its name."""
-    DAMAGED = "damaged"
-    """It cannot be read as what it is, or not to its end."""
-    DIMENSIONS = "dimensions"
-    """It has more pixels, frames or seconds than are decoded."""
-    CHECKSUM = "checksum"
-    INFECTED = "infected"
-    UNPROCESSABLE = "unprocessable"
-    """Processing took more time or memory than it may, several times."""
-    UPLOADS_AT_ONCE = "uploads_at_once"
-    DAILY_LIMIT = "daily_limit"
-    QUOTA = "quota"
-
-
-class VariantName(StrEnum):
-    """The forms in which a file is served."""
-
-    ORIGINAL = "original"
-    """As it came; an image without what it said of its place and camera, and the right way up."""
-    SMALL = "small"
-    MEDIUM = "medium"
-    LARGE = "large"
-    POSTER = "poster"
-    """A frame of a video."""
 
 
 class VariantView(View):

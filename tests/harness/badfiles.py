@@ -5,7 +5,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 from tests.harness.files import animated, docx, gif, jpeg, pdf, png, text, webp, zipped
 from tests.harness.films import m4a, mp4, wav
 

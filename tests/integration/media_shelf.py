@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from services.media.records import Facts, Media, Piece, Variant
+from services.media.processing.product import Facts
+from services.media.records import Media, Piece, Variant
 from services.media.reference_store import ReferenceStore
 from services.media.repository import Quota, Repository
 from services.media.storage.gridfs import GridFSStore
-from shared.contracts.media import MediaKind, MediaState, Refusal, VariantName
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from shared.mongo import Mongo
 
 FREELY = Quota(float("inf"), float("inf"), float("inf"))

@@ -19,7 +19,8 @@ from uuid import uuid4
 from services.media.announcing import Announcer
 from services.media.collecting import Collector
 from services.media.ending import Ending
-from services.media.processing import Bounds, Product, process
+from services.media.processing.parent import process
+from services.media.processing.product import Bounds, Product
 from services.media.records import Media, Piece
 from services.media.repository import Quota, Repository
 from services.media.storage.gridfs import GridFSStore
@@ -33,7 +34,8 @@ from shared.bus.publisher import Publisher
 from shared.bus.requests import Responder
 from shared.bus.topology import durable_queues, events_queue
 from shared.bus.worker import serve_commands
-from shared.contracts.media import COMMANDS, MediaKind, MediaState, ProcessMedia, VariantName
+from shared.contracts.media import COMMANDS, ProcessMedia
+from shared.contracts.media_terms import MediaKind, MediaState, VariantName
 from shared.logging import configure_logging
 from shared.mongo import Mongo, is_transient
 from shared.service import Tasks

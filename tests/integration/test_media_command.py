@@ -16,7 +16,7 @@ from deploy.embedded.config import REPOSITORY
 from deploy.embedded.stack import Stack
 from services.media.records import Media
 from services.media.times import now
-from shared.contracts.media import MediaKind, VariantName
+from shared.contracts.media_terms import MediaKind, VariantName
 from tests.integration.media_site import Site, opened
 from tests.integration.media_stores import pieces
 from tests.integration.rooms_fixtures import rooms_servers

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from services.media.processing import Bounds, Exhausted, process
-from services.media.processing.parent import COMPLAINTS
-from shared.contracts.media import MediaKind
+from services.media.processing.parent import COMPLAINTS, Exhausted, process
+from services.media.processing.product import Bounds
+from shared.contracts.media_terms import MediaKind
 from shared.service import Tasks
 from tests.harness.badfiles import png_of
 from tests.harness.files import png
@@ -22,8 +22,9 @@ BOUNDS = Bounds(memory=1 << 30, seconds=60.0, pixels=50_000_000)
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from services.media.processing import Bounds, process
-from shared.contracts.media import MediaKind
+from services.media.processing.product import Bounds
+from services.media.processing.parent import process
+from shared.contracts.media_terms import MediaKind
 source, room = map(Path, sys.argv[1:])
 print("begun", flush=True)
 asyncio.run(process(source, room, MediaKind.IMAGE, "image/png", Bounds(1 << 30, 60.0, 50_000_000)))

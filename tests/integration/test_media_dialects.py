@@ -10,7 +10,7 @@ from aiohttp import ClientSession, FormData, web
 from deploy.embedded.stack import Stack
 from services.media.records import view_of
 from shared.bus.codec import to_json
-from shared.contracts.media import VariantName
+from shared.contracts.media_terms import VariantName
 from tests.conftest import TokenOf
 from tests.harness.depot import Depot, depot
 from tests.harness.gateway import Gateway

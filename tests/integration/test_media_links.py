@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from deploy.embedded.stack import Stack
 from services.media.records import Media, view_of
 from shared.bus.codec import to_json
-from shared.contracts.media import VariantName
+from shared.contracts.media_terms import VariantName
 from tests.conftest import ClientOf, SocketOf, TokenOf
 from tests.harness.rest import Api
 from tests.harness.sio import SioPerson

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from deploy.embedded.stack import Stack
 from services.media.records import Media
-from shared.contracts.media import MediaKind, VariantName
+from shared.contracts.media_terms import MediaKind, VariantName
 from shared.links import Links
 from tests.conftest import ClientOf
 from tests.harness.person import Person

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from services.media.kinds import kind_of
-from services.media.processing import Bounds, Product, process
+from services.media.processing.parent import process
+from services.media.processing.product import Bounds, Product
 from services.media.refusals import Refused
 from services.media.sniffing import HEAD, look_at
-from shared.contracts.media import MediaKind, Refusal, VariantName
+from shared.contracts.media_terms import MediaKind, Refusal, VariantName
 from tests.harness.badfiles import ARCHIVE, HTML, REFUSED_LATER, Bad
 from tests.harness.files import SECRET, VALID, animated, encoded, gif, jpeg, picture, png, png_16
 from tests.harness.films import m4a, mp3, mp4, voice

@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 
 from deploy.embedded.stack import Stack
-from services.media.records import Facts, Media, Piece, Variant
+from services.media.processing.product import Facts
+from services.media.records import Media, Piece, Variant
 from services.media.repository import OverQuota, Quota, Repository, Usage
-from shared.contracts.media import MediaKind, MediaState, Refusal, VariantName
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from shared.mongo import Mongo
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)

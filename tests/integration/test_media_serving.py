@@ -15,7 +15,8 @@ from deploy.embedded.stack import Stack
 from services.media.records import Media
 from shared.auth import Vouchers
 from shared.contracts.envelope import Actor
-from shared.contracts.media import MediaKind, VariantName, media_path
+from shared.contracts.media import media_path
+from shared.contracts.media_terms import MediaKind, VariantName
 from shared.links import Links
 from tests.conftest import ClientOf
 from tests.harness.rest import Api

@@ -10,10 +10,11 @@ import pytest
 
 from deploy.embedded.stack import Stack
 from services.media.collecting import REMEMBERED, Collected
-from services.media.records import Facts, Media, Piece, Variant
+from services.media.processing.product import Facts
+from services.media.records import Media, Piece, Variant
 from services.media.repository import Usage
 from services.media.times import now
-from shared.contracts.media import MediaKind, MediaState, Refusal, VariantName
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from tests.integration.media_site import FREELY, KEEP, Site, opened
 from tests.integration.media_stores import pieces
 from tests.integration.rooms_fixtures import rooms_servers

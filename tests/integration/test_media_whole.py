@@ -9,7 +9,7 @@ from aiohttp import ClientSession, FormData
 
 from deploy.embedded.stack import Stack
 from shared.contracts.errors import ChatError
-from shared.contracts.media import MediaKind, MediaState, VariantName
+from shared.contracts.media_terms import MediaKind, MediaState, VariantName
 from tests.conftest import ClientOf, TokenOf
 from tests.harness.rest import Api
 from tests.integration.media_client import png

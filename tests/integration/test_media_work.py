@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from deploy.embedded.stack import Stack
-from services.media.processing import Bounds, Product
+from services.media.processing.product import Bounds, Product
 from services.media.records import Media
 from services.media.repository import Usage
 from services.media.times import now
 from services.media.work import ATTEMPTS
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaKind, MediaState, Refusal, VariantName
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from tests.integration.media_site import BOUNDS, PATIENCE, Site, opened
 from tests.integration.rooms_fixtures import rooms_servers
 
@@ -64,7 +64,7 @@ class Gate:
         self.open = asyncio.Event()
 
     async def __call__(self, source: Path, room: Path, kind: MediaKind, mime_type: str) -> Product:
-        from services.media.processing import process
+        from services.media.processing.parent import process
 
         self.waits.set()
         await self.open.wait()

@@ -8,7 +8,8 @@ import pytest
 from services.gateway.linking import CONTRACTS, Linking, found, places
 from services.gateway.passing import means_of
 from shared.contracts.content import MessageView
-from shared.contracts.media import FindMedia, GetMedia, MediaListView, MediaView, VariantName
+from shared.contracts.media import FindMedia, GetMedia, MediaListView, MediaView
+from shared.contracts.media_terms import VariantName
 from shared.contracts.messages import GetHistory, GetMessage, GetRoomStates, SendMessage, Sync
 from shared.contracts.timeline import SyncView
 from shared.links import Links

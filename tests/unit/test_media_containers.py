@@ -12,7 +12,7 @@ from services.media.processing.containers import check_complete
 from services.media.processing.documents import check
 from services.media.processing.headers import gif_frames, webp_size
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 from tests.harness.badfiles import gif_of_frames, webp_of
 from tests.harness.files import VALID, animated, webp
 from tests.harness.films import voice

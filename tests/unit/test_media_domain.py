@@ -13,7 +13,7 @@ from services.media import resuming
 from services.media.domain import LONGEST_WAIT, digest_named, in_words, kind_named, sha256_named, wait_preferred
 from services.media.resuming import TusError
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaKind
+from shared.contracts.media_terms import MediaKind
 
 DIGEST = hashlib.sha256(b"x").digest()
 IN_BASE64 = base64.b64encode(DIGEST).decode()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from services.media.kinds import ALLOWED, ENDINGS, alike, ending
 from services.media.names import disposition, safe_name
-from shared.contracts.media import MAX_NAME, MediaKind
+from shared.contracts.media import MAX_NAME
+from shared.contracts.media_terms import MediaKind
 
 MIME_TYPES = st.sampled_from([*sorted(ALLOWED[MediaKind.FILE]), "application/x-foo"])
 NASTY = st.text(st.characters() | st.sampled_from("/\\.:*?\"<>| \u202e\u200d\u2066\x00\r\n%;='ä́💥"), max_size=400)

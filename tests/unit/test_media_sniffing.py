@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.media.errors import CODES, error_of
 from services.media.kinds import (
     ALLOWED,
     DECODED,
@@ -20,10 +21,10 @@ from services.media.kinds import (
     limits,
     size_limit,
 )
-from services.media.refusals import CODES, Refused, error_of
+from services.media.refusals import Refused
 from services.media.sniffing import HEAD, look_at
 from shared.contracts.errors import ErrorCode
-from shared.contracts.media import MediaKind, Refusal
+from shared.contracts.media_terms import MediaKind, Refusal
 from tests.harness.badfiles import ARCHIVE, ELF, EXE, HTML, JAR, REFUSED_AT_ONCE, REFUSED_LATER, SVG, Bad
 from tests.harness.files import VALID, docx, jpeg, pdf, png, text, xlsx
 from tests.harness.films import mov, mp4, ogg, voice, webm

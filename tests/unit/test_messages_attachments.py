@@ -18,15 +18,12 @@ from shared.contracts.media import (
     MediaAttached,
     MediaCleared,
     MediaDetached,
-    MediaKind,
     MediaRefusalView,
-    MediaState,
     MediaView,
-    Refusal,
-    VariantName,
     VariantView,
     media_path,
 )
+from shared.contracts.media_terms import MediaKind, MediaState, Refusal, VariantName
 from shared.contracts.messages import ClearTimeline, DeleteMessage, EditMessage, SendMessage
 from shared.contracts.timeline import SentView
 from tests.unit.messages_world import ROOM, World, only, refused

@@ -10,7 +10,8 @@ from services.gateway.rows import Pass
 from services.gateway.schemas.components import JSON, Components
 from services.gateway.schemas.examples import FILE, MOMENT, example
 from shared.contracts.errors import ERRORS, ErrorCode
-from shared.contracts.media import MAX_NAME, MediaKind, MediaView, VariantName
+from shared.contracts.media import MAX_NAME, MediaView
+from shared.contracts.media_terms import MediaKind, VariantName
 
 LINK_SCHEME: JSON = {
     "type": "apiKey",

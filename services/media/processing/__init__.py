@@ -2,10 +2,5 @@
 
 The parent (parent.py) starts `python -m services.media.processing`, which confines itself (confining.py) before it
 loads a decoder (images.py, film.py, sound.py) or reads a document (documents.py), and answers with a product
-(product.py).
+(product.py). A child lives for a second or less: it loads nothing that only the parent needs.
 """
-
-from services.media.processing.parent import Exhausted, process
-from services.media.processing.product import Bounds, Made, Product
-
-__all__ = ["Bounds", "Exhausted", "Made", "Product", "process"]

@@ -11,7 +11,7 @@ from services.media.kinds import DECODED
 from services.media.processing.confining import confine
 from services.media.processing.product import ANSWER, Bounds, Job, Product, told
 from services.media.refusals import Refused
-from shared.contracts.media import MediaKind
+from shared.contracts.media_terms import MediaKind
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 
 _MAX_PARTS = 1_000_000
 _STREAMED = frozenset({0, 0xFFFFFFFF})

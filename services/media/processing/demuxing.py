@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 
 _DEMUXERS = {
     "mp4": "mov", "quicktime": "mov", "3gpp": "mov", "webm": "matroska", "x-matroska": "matroska", "ogg": "ogg",

@@ -10,7 +10,7 @@ from zipfile import BadZipFile, LargeZipFile, ZipFile
 
 from services.media.kinds import OOXML, PACKED, TEXTS
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 
 _CHUNK = 1024 * 1024
 _MAX_ENTRIES = 20_000

@@ -11,11 +11,10 @@ from PIL import Image
 
 from services.media.processing.containers import check_complete
 from services.media.processing.demuxing import check_codec, opened
-from services.media.processing.product import Bounds, Made, Product
+from services.media.processing.product import Bounds, Facts, Made, Product
 from services.media.processing.thumbnails import SIZES, placeholder, shrunk, thumbnails, write_webp
-from services.media.records import Facts
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal, VariantName
+from shared.contracts.media_terms import Refusal, VariantName
 
 _POSTER_AT = 1.0
 """Seconds into a film whose frame is shown for it: the first ones are often black."""

@@ -6,7 +6,7 @@ Only for formats whose decoder takes memory by what the header says, or counts f
 from typing import BinaryIO
 
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 
 
 def webp_size(head: bytes) -> tuple[int, int]:

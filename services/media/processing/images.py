@@ -14,11 +14,10 @@ from typing import Any
 from PIL import GifImagePlugin, Image, ImageCms
 
 from services.media.processing.headers import gif_frames, webp_size
-from services.media.processing.product import Bounds, Made, Product
+from services.media.processing.product import Bounds, Facts, Made, Product
 from services.media.processing.thumbnails import placeholder, thumbnails, without_palette
-from services.media.records import Facts
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal, VariantName
+from shared.contracts.media_terms import Refusal, VariantName
 
 MAX_FRAMES = 2000
 _ORIENTATION = 0x0112

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from services.media.processing.product import ANSWER, Bounds, Job, Product, Unusable, heard
-from shared.contracts.media import MediaKind
+from shared.contracts.media_terms import MediaKind
 from shared.logging import get_logger
 
 log = get_logger(__name__)

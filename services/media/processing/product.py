@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from services.media.records import Facts
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal, VariantName
+from shared.contracts.media_terms import Refusal, VariantName
 
 ANSWER = "answer.json"
 """The file in its room in which a child answers."""
@@ -20,6 +19,17 @@ class Bounds(NamedTuple):
     seconds: float
     pixels: int
     """Of a picture, all frames together; of a film, one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What processing finds out about a file."""
+
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    placeholder: str | None = None
+    waveform: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from av.packet import Packet
 from services.media.processing.containers import check_complete
 from services.media.processing.demuxing import check_codec, opened
 from services.media.processing.peaks import Peaks
-from services.media.processing.product import Product
-from services.media.records import Facts
+from services.media.processing.product import Facts, Product
 from services.media.refusals import Refused
-from shared.contracts.media import Refusal
+from shared.contracts.media_terms import Refusal
 
 _RATE = 8000
 """Samples a second that are looked at for the waveform."""

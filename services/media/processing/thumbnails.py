@@ -6,7 +6,7 @@ import blurhash
 from PIL import Image
 
 from services.media.processing.product import Made
-from shared.contracts.media import VariantName
+from shared.contracts.media_terms import VariantName
 
 SIZES: dict[VariantName, int] = {VariantName.SMALL: 160, VariantName.MEDIUM: 480, VariantName.LARGE: 1280}
 """Pixels a thumbnail has in width and height, at most."""

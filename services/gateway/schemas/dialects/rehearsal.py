@@ -30,7 +30,8 @@ from services.gateway.voices import About, about
 from shared.contracts.base import Command, Event, Query
 from shared.contracts.envelope import Actor
 from shared.contracts.errors import ChatError, ErrorCode
-from shared.contracts.media import MediaState, MediaView
+from shared.contracts.media import MediaView
+from shared.contracts.media_terms import MediaState
 from shared.contracts.membership import RoomType, RoomView
 from shared.contracts.messages import TimelineEvent
 from shared.contracts.people import FavoritesUpdated
