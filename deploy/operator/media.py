@@ -4,22 +4,26 @@ Uses the store that the settings name, as the services do: run it with their env
 """
 
 import argparse
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
 from deploy.operator.arguments import Areas, at_least_one
 from deploy.operator.output import FAILED, OperatorError, plain, print_json, say
-from deploy.operator.places import database
+from deploy.operator.places import broker, database
 from services.media.checking import Check, Compared
-from services.media.collecting import Collector
+from services.media.collecting import UNUSED, Collector
+from services.media.references import QUEUE, CaughtUp
 from services.media.repository import Repository
 from services.media.storage.choosing import store_of
 from services.media.times import now
+from shared.bus.link import Link
 from shared.contracts.errors import ChatError
 from shared.logging import configure_logging
 from shared.mongo import Mongo, PyMongoError
+from shared.service import Tasks
 from shared.settings import Settings, SettingsError, load_settings
 
 MOST = 10_000
@@ -28,6 +32,17 @@ MOST = 10_000
 WRONG_PLACE = (
     "not one of {} {} {}: are MONGO_URL and the settings of the store those of the services? Nothing is removed"
 )
+
+NOT_CAUGHT_UP = (
+    f"files that no message seems to show were kept: not all of the queue '{QUEUE}' is taken in, which may say that "
+    "some are shown; does the media service run, with this broker and database?"
+)
+
+CONNECT = 10.0
+"""Seconds to reach the broker."""
+
+TAKEN_IN = 2.0
+"""Seconds in which what a media process has taken from its queue is written down."""
 
 
 class Files(NamedTuple):
@@ -68,7 +83,12 @@ async def run(asked: argparse.Namespace, env: Mapping[str, str]) -> int:
     try:
         settings = load_settings().model_copy(update={"mongo_url": database(env)})
         configure_logging("error", "operator", settings.name)
-        async with _opened(settings, getattr(asked, "unused", None)) as files:
+        async with AsyncExitStack() as held:
+            caught_up = None
+            if asked.command == "collect":
+                caught_up = await held.enter_async_context(_caught_up(broker(env)))
+            unused = timedelta(seconds=getattr(asked, "unused", None) or settings.media_keep_unused)
+            files = await held.enter_async_context(_opened(settings, unused, caught_up))
             return await _COMMANDS[asked.command](files, asked)
     except (SettingsError, ChatError) as error:
         raise OperatorError(str(error)) from error
@@ -77,11 +97,29 @@ async def run(asked: argparse.Namespace, env: Mapping[str, str]) -> int:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, unused: int | None) -> AsyncIterator[Files]:
+async def _caught_up(url: str) -> AsyncIterator[CaughtUp]:
+    """Knows, at the next look, whether all that was told about files is taken in."""
+    link, tasks = Link(url, "operator", []), Tasks()
+    tasks.spawn(link.run(), "link")
+    try:
+        async with asyncio.timeout(CONNECT):
+            await link.wait_up()
+        caught_up = CaughtUp(link.waiting)
+        await caught_up()
+        await asyncio.sleep(TAKEN_IN)
+        yield caught_up
+    except TimeoutError as error:
+        raise OperatorError("the broker is away (AMQP_URL)") from error
+    finally:
+        await tasks.close()
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, unused: timedelta, caught_up: CaughtUp | None) -> AsyncIterator[Files]:
     mongo = Mongo(settings.mongo_url, "parley-operator")
     store = store_of(settings, mongo)
     repository = Repository(mongo)
-    collector = Collector(repository, store, timedelta(seconds=unused or settings.media_keep_unused))
+    collector = Collector(repository, store, unused, caught_up)
     try:
         await mongo.check()
         await store.prepare()
@@ -105,11 +143,14 @@ async def _usage(files: Files, asked: argparse.Namespace) -> int:
 
 
 async def _collect(files: Files, asked: argparse.Namespace) -> int:
-    for why, collected in (await files.collector.collect(now())).items():
+    collected = await files.collector.collect(now())
+    for why, what in collected.items():
         if asked.json:
-            print_json({"why": why, **collected._asdict()})
+            print_json({"why": why, **what._asdict()})
         else:
-            say(f"{why:<12}  {collected.files:>9} files  {collected.bytes:>15} bytes")
+            say(f"{why:<12}  {what.files:>9} files  {what.bytes:>15} bytes")
+    if UNUSED not in collected:
+        raise OperatorError(NOT_CAUGHT_UP)
     return 0
 
 

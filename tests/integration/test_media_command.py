@@ -16,8 +16,10 @@ from deploy.embedded.config import REPOSITORY
 from deploy.embedded.stack import Stack
 from services.media.records import Media
 from services.media.times import now
+from shared.bus.consumer import Consumer
+from shared.bus.topology import EVENTS, durable_queues
 from shared.contracts.media_terms import MediaKind, VariantName
-from tests.integration.media_site import Site, opened
+from tests.integration.media_site import SHARDS, Site, opened
 from tests.integration.media_stores import pieces
 from tests.integration.rooms_fixtures import rooms_servers
 
@@ -53,9 +55,9 @@ async def media(url: str | None, *arguments: str, **env: str) -> tuple[int, str,
     return child.returncode, output.decode(), errors.decode()
 
 
-async def told(url: str, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+async def told(url: str, *arguments: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
     """Exit code and findings of a command, as `--json` has them."""
-    code, output, errors = await media(url, *arguments, "--json")
+    code, output, errors = await media(url, *arguments, "--json", **env)
     assert errors == ""
     return code, [orjson.loads(line) for line in output.splitlines()]
 
@@ -80,19 +82,36 @@ async def test_what_the_files_of_each_tenant_take_is_told(site: Site, url: str) 
     assert (code, output.splitlines()[-1]) == (0, f"3 files, {3 * len(TEXT)} bytes")
 
 
-async def test_what_nobody_needs_is_removed_on_the_spot(site: Site, url: str) -> None:
+async def test_what_nobody_needs_is_removed_on_the_spot(site: Site, url: str, rooms_servers: Stack) -> None:
     """By MEDIA_KEEP_UNUSED, or by what the operator says; what messages show stays in any case."""
+    servers = {"AMQP_URL": rooms_servers.amqp_url}
     unused, lately, shown = [await ready(site) for _ in range(3)]
     await site.change(unused, unused_since=now() - timedelta(days=2))
     await site.change(lately, unused_since=now() - timedelta(minutes=2))
     await site.change(shown, unused_since=None)
-    found = {each["why"]: each for each in (await told(url, "collect"))[1]}
+    found = {each["why"]: each for each in (await told(url, "collect", **servers))[1]}
     assert (found["unused"]["files"], found["unused"]["bytes"]) == (1, len(TEXT))
     assert await site.repository.known([unused.id, lately.id, shown.id]) == {lately.id, shown.id}
-    code, output, _ = await media(url, "collect", "--unused", "60")
+    code, output, _ = await media(url, "collect", "--unused", "60", **servers)
     assert (code, "1 files" in output) == (0, True)
     assert await site.repository.known([lately.id, shown.id]) == {shown.id}
     assert await site.bytes_of(shown) == TEXT
+
+
+async def test_what_may_have_been_shown_meanwhile_is_kept(site: Site, url: str, rooms_servers: Stack) -> None:
+    """Nobody reads what is told about files here: what waits may say that a message shows this one."""
+    unused = await ready(site)
+    await site.change(unused, unused_since=now() - timedelta(days=2))
+    await site.publisher.publish(EVENTS, [("attached.room", b"[]")])
+    code, output, errors = await media(url, "collect", AMQP_URL=rooms_servers.amqp_url)
+    assert (code, "unused" in output, "events.media" in errors) == (1, False, True)
+    assert await site.repository.known([unused.id]) == {unused.id}
+    events = Consumer(site.link, 1)
+    await events.add(next(queue for queue in durable_queues(SHARDS) if queue.name == "events.media"))
+    site.link.reset("a new reader")
+    await events.settle(await events.take(1))
+    assert (await media(url, "collect", AMQP_URL=rooms_servers.amqp_url))[0] == 0
+    assert await site.repository.known([unused.id]) == set()
 
 
 async def test_all_is_well(site: Site, url: str) -> None:
