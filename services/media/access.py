@@ -5,6 +5,7 @@ One rule for all who may not, members of other rooms, former members and other t
 all files of their tenant; admins and assistants what they may read, as everybody.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
 from services.media.records import Media
@@ -21,6 +22,9 @@ from shared.permissions import GlobalRole, allowed
 SERVICE_ACTOR = Actor(id="media", roles=(GlobalRole.SERVICE.value,))
 """Who asks the rooms service."""
 
+PAUSES = (0.05, 0.1, 0.25, 0.5)
+"""Seconds between looks for messages that show a file."""
+
 
 class Access:
     """Judges for one process."""
@@ -34,6 +38,18 @@ class Access:
         if media is None or media.id not in await self.visible(actor, [media]):
             raise no_file(media_id)
         return media
+
+    async def require_soon(self, actor: Actor, media_id: str, media: Media | None) -> Media:
+        """As `require`; one that no message shows, as far as is known, is looked for again for a moment.
+
+        A reader may have had the first message that shows it before the media service was told.
+        """
+        if media is not None and media.tenant == actor.tenant and media.unused_since is not None:
+            for pause in PAUSES:
+                if media.id in await self.visible(actor, [media]):
+                    return media
+                await asyncio.sleep(pause)
+        return await self.require(actor, media_id, media)
 
     async def visible(self, actor: Actor, files: Iterable[Media]) -> set[str]:
         """Those of the files that the actor may see.

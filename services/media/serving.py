@@ -103,7 +103,7 @@ class Serving:
                 )
             raise ChatError(ErrorCode.UNAUTHENTICATED, "There is neither a token nor a signed link.")
         media = await self._repository.get(media_id)
-        return await self._access.require(actor, media_id, media), "private, no-cache"
+        return await self._access.require_soon(actor, media_id, media), "private, no-cache"
 
     def _link(self, request: web.Request, media_id: str, name: str) -> int | None:
         """Until when the request's link works; None where it has none, or none that works."""

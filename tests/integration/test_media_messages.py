@@ -1,12 +1,15 @@
 """Messages that show uploaded files, on the whole stack: who may, what they then say, and when a file is in use."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.embedded.stack import Stack
 from services.media.records import Media
+from shared.client import Event
 from shared.contracts.media_terms import MediaKind, VariantName
 from shared.links import Links
 from tests.conftest import ClientOf
@@ -34,6 +37,11 @@ def by_id(media: Media) -> dict[str, Any]:
 async def show(rest: Api, room: str, attachment: dict[str, Any], kind: str = "image", **more: Any) -> Answer:
     """Send a message that shows a file."""
     return await rest("POST", f"/v1/rooms/{room}/messages", {"type": kind, "attachment": attachment, **more})
+
+
+def shows(media: Media, event: Event) -> bool:
+    """Whether an event is of a message that shows a file."""
+    return bool(event.data["attachment"]["media_id"] == media.id)
 
 
 async def shared(shelf: Shelf, client: ClientOf, api: Callable[..., Api]) -> tuple[Person, Person, str, Media, str]:
@@ -84,6 +92,20 @@ async def test_a_signed_link_of_ones_own_means_the_file(
     sent.append(await show(api("alice"), room, by_id(media), client_id="c"))
     assert [answer.body.get("duplicate") for answer in sent] == [False, True, True], [it.body for it in sent]
     assert len({answer.body["message_id"] for answer in sent}) == 1
+
+
+async def test_who_is_told_of_a_file_can_have_it_at_once(
+    shelf: Shelf, client: ClientOf, api: Callable[..., Api]
+) -> None:
+    """By token, too: it may be asked for before the media service has heard of the message."""
+    alice, bob = await client("alice"), await client("bob")
+    room, asking = await room_of(alice, bob), api("bob")
+    for _ in range(20):
+        media = await shelf.ready("alice")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(show(api("alice"), room, by_id(media)))
+            await bob.expect("message.created", that=partial(shows, media))
+            assert (await asking("GET", f"/v1/media/{media.id}/original")).status == 200
 
 
 async def test_who_may_see_a_file_may_forward_it(shelf: Shelf, client: ClientOf, api: Callable[..., Api]) -> None:
