@@ -38,7 +38,7 @@ NOT_CAUGHT_UP = (
     "some are shown; does the media service run, with this broker and database?"
 )
 
-CONNECT = 10.0
+CONNECT = 5.0
 """Seconds to reach the broker."""
 
 TAKEN_IN = 2.0
@@ -102,14 +102,15 @@ async def _caught_up(url: str) -> AsyncIterator[CaughtUp]:
     link, tasks = Link(url, "operator", []), Tasks()
     tasks.spawn(link.run(), "link")
     try:
-        async with asyncio.timeout(CONNECT):
-            await link.wait_up()
+        try:
+            async with asyncio.timeout(CONNECT):
+                await link.wait_up()
+        except TimeoutError as error:
+            raise OperatorError("the broker is away, or lets nobody in (AMQP_URL)") from error
         caught_up = CaughtUp(link.waiting)
         await caught_up()
-        await asyncio.sleep(TAKEN_IN)
+        await asyncio.sleep(TAKEN_IN)  # nobody tells
         yield caught_up
-    except TimeoutError as error:
-        raise OperatorError("the broker is away (AMQP_URL)") from error
     finally:
         await tasks.close()
 

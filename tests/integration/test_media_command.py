@@ -166,7 +166,7 @@ async def test_nothing_is_removed_where_nothing_fits(site: Site, url: str, tmp_p
 
 
 async def test_what_cannot_be_done_is_said_in_one_line(url: str, tmp_path: Any) -> None:
-    """No database, no such bucket's name, no running stack."""
+    """No database, no such bucket's name, no running stack, no broker."""
     nobody = "mongodb://127.0.0.1:9/parley?replicaSet=parley&serverSelectionTimeoutMS=300"
     for arguments, message in (
         ((nobody, {}), "the database is away"),
@@ -177,3 +177,5 @@ async def test_what_cannot_be_done_is_said_in_one_line(url: str, tmp_path: Any) 
         assert (code, output, errors.count("\n")) == (1, "", 1), errors
         assert message in errors
     assert (await media(url, "collect", "--unused", "0"))[0] == 2
+    code, output, errors = await media(url, "collect", AMQP_URL="amqp://127.0.0.1:9/")
+    assert (code, output, errors.count("\n"), "the broker is away" in errors) == (1, "", 1, True), errors

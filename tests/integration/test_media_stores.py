@@ -47,7 +47,7 @@ async def bucket(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plac
                     async with http.put(f"{url}/{name}") as answer:
                         assert answer.status == 200, await answer.text()
                         break
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # another process's state
         yield {"s3_endpoint": url, "s3_bucket": name, "s3_access_key": "key", "s3_secret_key": "secret"}
     finally:
         server.terminate()

@@ -94,7 +94,7 @@ async def test_its_owner_hears_how_an_upload_goes(alice: Uploader, client: Clien
 
     async def a_part_every_tenth_second() -> AsyncIterator[bytes]:
         for start in range(0, len(data), 5000):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # a slow line is what is tested
             yield data[start : start + 5000]
 
     answer = await alice.upload(a_part_every_tenth_second(), "?name=a.txt", Prefer="wait=30")

@@ -48,7 +48,7 @@ def _check_text(source: Path) -> None:
 
 def _check_zipped(source: Path, mime_type: str) -> None:
     """A document that is a zip archive: its directory is there, and has what such documents have."""
-    try:
+    try:  # NotImplementedError is zipfile's, over an archive of a version that it does not know
         with ZipFile(source) as archive:
             names = archive.namelist()
     except (BadZipFile, LargeZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
